@@ -1,0 +1,71 @@
+"""The container that one poll of one partition travels in, before and after decoding. Data only.
+
+A Bytewax item is one of these: nothing per message in Python, ever.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetpulse.codecs.errors import Reason
+from fleetpulse.codecs.operations import OperationRecord
+
+MAX_PAYLOAD_BYTES = 1 << 20
+"""A payload larger than this is rejected as `oversize`."""
+
+
+@dataclass(frozen=True)
+class RecordBatch:
+    """R Kafka records of one partition in offset order, their values joined.
+
+    payload    all values, one after the other
+    ends       (R,) int64, end of each value in payload; an empty value is a tick
+    offsets    (R,) int64
+    append_ms  (R,) int64, Kafka timestamps, ms since 1970
+    """
+
+    partition: int
+    payload: bytes | NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    append_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A payload or frame that was not taken, for the dead-letter topic.
+
+    payload   the bytes as received, at most the first 64 KiB
+    length    how many bytes were received
+    sha256    hex digest of all of them
+    position  which frame of the record, -1: the whole record
+    """
+
+    reason: Reason
+    payload: bytes
+    length: int
+    sha256: str
+    source_topic: str
+    partition: int
+    offset: int
+    position: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """What decoding made of a RecordBatch.
+
+    frames         (N,) FRAME in offset order; frames, operations and ticks are rows
+    operations     row in frames -> the operation
+    dead_letters   what was not taken
+    next_offset    one past the last offset of the poll
+    """
+
+    partition: int
+    frames: NDArray[Any]
+    operations: dict[int, OperationRecord] = field(default_factory=dict)
+    dead_letters: tuple[DeadLetter, ...] = ()
+    next_offset: int = 0

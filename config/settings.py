@@ -1,0 +1,238 @@
+"""Typed settings of one deployment: `fleet.toml`, overridden by FLEETPULSE_* variables. No behaviour beyond checking.
+
+`load()` gives the settings or a ConfigError of one sentence: what must hold, what was got, in which file and line.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+CONFIG_DIR = Path(__file__).resolve().parent
+DEFAULT_FILE = CONFIG_DIR / "fleet.toml"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
+
+
+class ConfigError(Exception):
+    """The operator wrote a setting that cannot hold. The text is one clear line; the command line exits with 2."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Deployment(_Section):
+    """Who we are; names the `source` of every event."""
+
+    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    data_dir: Path = Path("var")
+
+
+class ClockSettings(_Section):
+    """The deployment's clock: start_ms + (wall - wall_start_ms) * speed. Speed 1 and no start: the wall clock."""
+
+    speed: float = Field(1.0, gt=0, le=1000)
+    start_ms: int | None = None
+    wall_start_ms: int | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "ClockSettings":
+        if (self.start_ms is None) != (self.wall_start_ms is None):
+            raise ValueError("start_ms and wall_start_ms must be given together")
+        if self.speed != 1.0 and self.start_ms is None:
+            raise ValueError("a speed other than 1 needs start_ms and wall_start_ms")
+        return self
+
+
+class Kafka(_Section):
+    """The Kafka-protocol cluster. `options` go to librdkafka as they are (TLS, SASL)."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    partitions: int = Field(16, ge=1, le=1024)
+    replication_factor: int = Field(1, ge=1, le=7)
+    options: dict[str, str] = {}
+
+
+class Mqtt(_Section):
+    """The MQTT 5 broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Bridge(_Section):
+    """MQTT to Kafka. `receive_maximum` bounds what is taken and not yet acknowledged by Kafka."""
+
+    share_group: str = "bridge"
+    receive_maximum: int = Field(1000, ge=1, le=65535)
+    pack_bytes: int = Field(256 * 1024, ge=1024, le=1 << 20)
+    hold_ms: int = Field(20, ge=0, le=1000)
+    tick_ms: int = Field(1000, ge=100, le=10_000)
+    metrics_port: Port = 9101
+
+
+class Flow(_Section):
+    """The dataflows."""
+
+    processes: int = Field(1, ge=1, le=64)
+    epoch_s: float = Field(10.0, gt=0, le=60)
+    poll_ms: int = Field(2, ge=0, le=100)
+    quota_bytes: int = Field(64 << 20, ge=1 << 20)
+    window_s: int = Field(60, ge=10, le=3600)
+    metrics_port: Port = 9102
+
+
+class Gateway(_Section):
+    """HTTP. `auth` off is for the demo alone and only on a loopback address."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    auth: Literal["off", "jwt"] = "off"
+    jwt_public_key_file: Path | None = None
+    client_queue: int = Field(1000, ge=10, le=100_000)
+    events_kept: int = Field(200_000, ge=1000, le=10_000_000)
+
+
+class Agent(_Section):
+    """The vehicle's end."""
+
+    flush_s: float = Field(2.0, gt=0, le=60)
+    store_dir: Path | None = None
+    store_hours: float = Field(24.0, gt=0, le=168)
+    resend_s: float = Field(30.0, gt=0, le=600)
+
+
+class Rules(_Section):
+    """Thresholds that hold for every vehicle model; those of one model stand in models.toml."""
+
+    low_battery_pct: Percent = 15
+    low_battery_clear_pct: Percent = 20
+    unrentable_pct: Percent = 10
+    unrentable_clear_pct: Percent = 15
+    offline_s: Seconds = 600
+    missing_s: Seconds = 86_400
+    silence_jump_s: Seconds = 5
+    geofence_dwell_s: float = Field(10, ge=0, le=3600)
+    tipped_dwell_s: float = Field(10, ge=0, le=3600)
+    theft_dwell_s: float = Field(5, ge=0, le=3600)
+    theft_speed_mps: float = Field(1.5, gt=0, le=30)
+    theft_distance_m: float = Field(50, gt=0, le=10_000)
+    tyre_dwell_s: float = Field(30, ge=0, le=3600)
+    temperature_dwell_s: float = Field(5, ge=0, le=3600)
+    battery_dwell_s: float = Field(5, ge=0, le=3600)
+    swap_jump_pct: Percent = 15
+    trip_end_dwell_s: float = Field(5, ge=0, le=600)
+    escalate_s: Seconds = 1800
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> "Rules":
+        for low, high in (("low_battery_pct", "low_battery_clear_pct"), ("unrentable_pct", "unrentable_clear_pct")):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be below {high}; got {getattr(self, low)} and {getattr(self, high)}")
+        return self
+
+
+class Rebalance(_Section):
+    """Decisions per H3 cell and interval."""
+
+    interval_s: int = Field(900, ge=60, le=86_400)
+    h3_resolution: int = Field(8, ge=6, le=10)
+    max_move_m: float = Field(2000, gt=0, le=20_000)
+    target_supply_min: int = Field(1, ge=0, le=1000)
+    incentive_min_eur: float = Field(0.5, ge=0, le=100)
+    incentive_max_eur: float = Field(5.0, ge=0, le=100)
+    cluster_low_battery: int = Field(3, ge=2, le=1000)
+    season_intervals: int = Field(96, ge=1, le=10_000)
+
+
+class Detect(_Section):
+    """Online models. A model in `shadow` scores and raises nothing."""
+
+    warm_up_windows: int = Field(500, ge=10)
+    anomaly_quantile: float = Field(0.9995, gt=0.5, lt=1)
+    drain_delta_pct: float = Field(3.0, gt=0)
+    shadow: tuple[str, ...] = ()
+
+
+class Settings(BaseSettings):
+    """All of it. Environment: FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS=... overrides [kafka] bootstrap_servers."""
+
+    model_config = SettingsConfigDict(env_prefix="FLEETPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    deployment: Deployment = Deployment()  # type: ignore[call-arg]
+    clock: ClockSettings = ClockSettings()  # type: ignore[call-arg]
+    kafka: Kafka = Kafka()  # type: ignore[call-arg]
+    mqtt: Mqtt = Mqtt()
+    bridge: Bridge = Bridge()  # type: ignore[call-arg]
+    flow: Flow = Flow()  # type: ignore[call-arg]
+    gateway: Gateway = Gateway()  # type: ignore[call-arg]
+    agent: Agent = Agent()  # type: ignore[call-arg]
+    rules: Rules = Rules()  # type: ignore[call-arg]
+    rebalance: Rebalance = Rebalance()  # type: ignore[call-arg]
+    detect: Detect = Detect()  # type: ignore[call-arg]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # the file's values come as init arguments; the environment wins
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file's content. Raises ConfigError when it is absent or not TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the settings file must be readable; got {error.strerror} ({file})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the settings file must be TOML; got {error} ({file})") from None
+
+
+def _where(file: Path, key: str) -> str:
+    leaf = key.rsplit(".", 1)[-1]
+    variable = "FLEETPULSE_" + key.upper().replace(".", "__")
+    if variable in os.environ:
+        return f"environment variable {variable}"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return str(file)
+    for number, line in enumerate(lines, 1):
+        if re.match(rf"\s*{re.escape(leaf)}\s*=", line):
+            return f"{file}, line {number}"
+    return str(file)
+
+
+def one_line(error: ValidationError, file: Path) -> ConfigError:
+    """The first of a validation's errors as one sentence with its place."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "settings"
+    got = "" if first["type"] in ("missing", "extra_forbidden", "value_error") else f"; got {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{key}: {message}{got} ({_where(file, key)})")
+
+
+def load(file: Path | None = None) -> Settings:
+    """Settings from `file` (default: the fleet.toml shipped in config/) and the environment. Raises ConfigError."""
+    file = file or Path(os.environ.get("FLEETPULSE_CONFIG", DEFAULT_FILE))
+    try:
+        return Settings(**read_toml(file))
+    except ValidationError as error:
+        raise one_line(error, file) from None
