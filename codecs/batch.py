@@ -24,6 +24,7 @@ class RecordBatch:
     ends       (R,) int64, end of each value in payload; an empty value is a tick
     offsets    (R,) int64
     append_ms  (R,) int64, Kafka timestamps, ms since 1970
+    start      the offset that was expected next when the first record was read (offsets may have holes)
     """
 
     partition: int
@@ -31,6 +32,7 @@ class RecordBatch:
     ends: NDArray[np.int64]
     offsets: NDArray[np.int64]
     append_ms: NDArray[np.int64]
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class FrameBatch:
     operations     row in frames -> the operation
     dead_letters   what was not taken
     next_offset    one past the last offset of the poll
+    start          the offset that was expected next before this poll, as in RecordBatch
     """
 
     partition: int
@@ -69,3 +72,4 @@ class FrameBatch:
     operations: dict[int, OperationRecord] = field(default_factory=dict)
     dead_letters: tuple[DeadLetter, ...] = ()
     next_offset: int = 0
+    start: int = 0
