@@ -7,9 +7,19 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from fleetpulse.codecs.batch import RecordBatch
+
+PASSING_ERRORS = (
+    KafkaError._PARTITION_EOF,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+)
+"""Errors that librdkafka mends by itself: a broker that is away."""
 
 
 class Poller(Protocol):
@@ -42,7 +52,7 @@ class ConfluentPoller:
 
     def assign(self, partition: int, offset: int) -> None:
         self._next[partition] = offset
-        self._consumer.incremental_assign([TopicPartition(self._topic, partition, offset)])
+        self._consumer.incremental_assign([TopicPartition(self._topic, partition, offset or OFFSET_BEGINNING)])
 
     def poll(self) -> list[RecordBatch]:
         by_partition: dict[int, list[Message]] = {}
@@ -50,7 +60,7 @@ class ConfluentPoller:
             error, partition = message.error(), message.partition()
             if error is None and partition is not None:
                 by_partition.setdefault(partition, []).append(message)
-            elif error is not None and error.code() not in (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            elif error is not None and error.code() not in PASSING_ERRORS:
                 raise KafkaException(error)
         batches = []
         for partition, messages in by_partition.items():
@@ -79,3 +89,14 @@ class ConfluentPoller:
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def open_poller(config: Mapping[str, str | int | float | bool], topic: str) -> Poller:
+    """The fast poller, or with one warning the plain one where librdkafka cannot be loaded by ctypes."""
+    from fleetpulse.flows.librdkafka import LibrdkafkaPoller  # noqa: PLC0415 - it stands on this file
+
+    try:
+        return LibrdkafkaPoller(config, topic)
+    except (OSError, AttributeError) as error:
+        structlog.get_logger().warning("librdkafka cannot be read directly; using consume(), which is slower", error=str(error))
+        return ConfluentPoller(config, topic)
