@@ -18,6 +18,8 @@ from fleetpulse.flows.stop import Stop
 
 log = structlog.get_logger()
 
+NAMES = ("telemetry", "detect", "city")
+
 STOP_S = 10.0
 """How long processes may take to drain and snapshot after SIGTERM."""
 RESTART_S = (0.2, 10.0)

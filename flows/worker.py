@@ -19,8 +19,8 @@ from fleetpulse.config.log import configure
 from fleetpulse.config.settings import load
 from fleetpulse.flows import recovery
 from fleetpulse.flows.stop import Stop
+from fleetpulse.flows.supervisor import NAMES
 
-NAMES = ("telemetry", "detect", "city")
 _PR_SET_PDEATHSIG = 1
 
 

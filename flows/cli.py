@@ -1,0 +1,136 @@
+"""The command line: `fleetpulse demo | bridge | flow NAME | gateway | agent | replay | bench`.
+
+Each command imports what it needs when it runs, so that `--help` and a wrong setting answer at once. A wrong setting, a port in
+use or a missing part: exit code 2 or 1 and one clear line.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from fleetpulse.config.settings import ConfigError, Settings, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", envvar="FLEETPULSE_CONFIG", help="Settings as TOML.")]
+
+
+def _fail(message: object, code: int) -> NoReturn:
+    typer.echo(f"fleetpulse: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _run(config: Path | None, part: Callable[[Settings], int]) -> None:
+    """Runs one part with the settings; its exit code is ours."""
+    from fleetpulse.config.log import configure  # noqa: PLC0415
+
+    if config is not None:
+        os.environ["FLEETPULSE_CONFIG"] = str(config.resolve())
+    try:
+        settings = load()
+        configure(sys.argv[1] if len(sys.argv) > 1 else "fleetpulse")
+        code = part(settings)
+    except ConfigError as error:
+        _fail(f"{type(error).__name__}: {error}", 2)
+    except ModuleNotFoundError as error:
+        _fail(f"a package is missing: {error.name}; run `make setup`", 1)
+    except OSError as error:
+        _fail(error, 1)
+    raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    vehicles: Annotated[int, typer.Option(min=1, max=20_000, help="How many vehicles to simulate.")] = 500,
+    duration: Annotated[float | None, typer.Option(min=5, help="Seconds on the wall; without it until Ctrl-C.")] = None,
+    speed: Annotated[float, typer.Option(min=1, max=60, help="How many times real time.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated fleet.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write the report (JSON) here on exit.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Gateway port; 0: any free one.")] = 8080,
+    config: ConfigFile = None,
+) -> None:
+    """Everything on one machine: simulated fleet, MQTT, Kafka, flows, gateway; with a live view."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.flows import demo as module  # noqa: PLC0415
+
+        options = module.Options(vehicles=vehicles, duration_s=duration, speed=speed, seed=seed, report=report, port=port)
+        return module.run(settings, options)
+
+    _run(config, part)
+
+
+@app.command()
+def bridge(config: ConfigFile = None) -> None:
+    """MQTT to Kafka."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.flows import topics  # noqa: PLC0415
+        from fleetpulse.gateway.ingress.bridge import main  # noqa: PLC0415
+
+        topics.ensure(settings)
+        return main(settings)
+
+    _run(config, part)
+
+
+@app.command()
+def flow(name: Annotated[str, typer.Argument(help="telemetry, detect or city")], config: ConfigFile = None) -> None:
+    """One dataflow: all its processes, restarted when one dies."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.flows import topics  # noqa: PLC0415
+        from fleetpulse.flows.recovery import StoreInUseError  # noqa: PLC0415
+        from fleetpulse.flows.stop import Stop  # noqa: PLC0415
+        from fleetpulse.flows.supervisor import NAMES, Supervisor  # noqa: PLC0415
+
+        if name not in NAMES:
+            raise ConfigError(f"a flow must be one of {', '.join(NAMES)}; got {name!r}")
+        if settings.kafka.partitions % settings.flow.processes:
+            raise ConfigError(f"flow.processes must divide kafka.partitions; got {settings.flow.processes} and {settings.kafka.partitions}")
+        stop = Stop()
+        stop.on_signals()
+        topics.ensure(settings)
+        try:
+            return Supervisor(name, settings, stop).run()
+        except StoreInUseError as error:
+            raise OSError(str(error)) from None
+
+    _run(config, part)
+
+
+@app.command()
+def gateway(config: ConfigFile = None) -> None:
+    """HTTP, WebSocket, SSE and the console page."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.gateway.egress.main import main  # noqa: PLC0415
+
+        return main(settings)
+
+    _run(config, part)
+
+
+@app.command()
+def replay(
+    partition: Annotated[int, typer.Option("--partition", min=0)],
+    first: Annotated[int, typer.Option("--from", min=0, help="First offset of the range.")],
+    last: Annotated[int, typer.Option("--to", min=0, help="Last offset of the range.")],
+    config: ConfigFile = None,
+) -> None:
+    """Run a range of the raw topic again and print the events of that range, one JSON object a line."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.flows.replay import main  # noqa: PLC0415
+
+        return main(settings, partition=partition, first=first, last=last)
+
+    _run(config, part)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,90 @@
+"""`fleetpulse replay`: a range of the raw topic through the same code again, without Bytewax; prints the events of that range.
+
+The result depends on the log alone, so an event of the range comes out byte for byte as it went out.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+from confluent_kafka import Consumer, TopicPartition
+
+from fleetpulse.alerts import event
+from fleetpulse.alerts.event import EVENT_TOPICS, Outgoing
+from fleetpulse.codecs import records
+from fleetpulse.codecs.batch import RecordBatch
+from fleetpulse.config import kafka
+from fleetpulse.config.fleet import load_fleet
+from fleetpulse.config.settings import ConfigError, Settings
+from fleetpulse.flows.poller import open_poller
+from fleetpulse.flows.shards import shard_maker
+from fleetpulse.flows.telemetry import TOPIC
+
+
+def read(settings: Settings, partition: int, *, end: int, silence_s: float = 10.0) -> Iterator[RecordBatch]:
+    """Polls of one partition from its beginning up to offset `end`, exclusive. Raises TimeoutError when the broker is silent."""
+    poller = open_poller(kafka.consumer(settings, group="fleetpulse.replay"), TOPIC)
+    poller.assign(partition, 0)
+    heard = time.monotonic()
+    try:
+        while True:
+            for batch in poller.poll():
+                heard = time.monotonic()
+                yield batch
+                if int(batch.offsets[-1]) + 1 >= end:
+                    return
+            if time.monotonic() - heard > silence_s:
+                raise TimeoutError(f"Kafka must give offset {end - 1} of partition {partition} within {silence_s} s")
+            time.sleep(0.001)
+    finally:
+        poller.close()
+
+
+def cut(batch: RecordBatch, first: int, last: int) -> RecordBatch | None:
+    """The records of the batch with offsets first..last inclusive; None when there are none."""
+    rows = np.flatnonzero((batch.offsets >= first) & (batch.offsets <= last))
+    if not len(rows):
+        return None
+    a, b = int(rows[0]), int(rows[-1]) + 1
+    begin = int(batch.ends[a - 1]) if a else 0
+    start = batch.start if a == 0 else int(batch.offsets[a - 1]) + 1
+    return RecordBatch(
+        partition=batch.partition,
+        payload=batch.payload[begin : int(batch.ends[b - 1])],
+        ends=batch.ends[a:b] - begin,
+        offsets=batch.offsets[a:b],
+        append_ms=batch.append_ms[a:b],
+        start=start,
+    )
+
+
+def replay(settings: Settings, partition: int, first: int, last: int) -> Iterator[Outgoing]:
+    """The events that records first..last of the partition lead to, as they were produced."""
+    logic = shard_maker(settings, load_fleet(), topic=TOPIC)(partition)
+    for polled in read(settings, partition, end=last + 1):
+        for batch, wanted in ((cut(polled, 0, first - 1), False), (cut(polled, first, last), True)):
+            if batch is None:
+                continue
+            out: list[Outgoing] = []
+            logic.run(records.decode(batch, source_topic=TOPIC, partitions=settings.kafka.partitions), out)
+            if wanted:
+                yield from (record for record in out if record.topic in EVENT_TOPICS)
+
+
+def main(settings: Settings, *, partition: int, first: int, last: int) -> int:
+    """Prints one CloudEvents JSON object a line. Raises ConfigError for a range that the topic does not hold."""
+    if partition >= settings.kafka.partitions or first > last:
+        raise ConfigError(
+            f"partition must be below {settings.kafka.partitions} and --from at most --to; got {partition}, {first}, {last}"
+        )
+    consumer = Consumer(kafka.consumer(settings, group="fleetpulse.replay"))
+    low, high = consumer.get_watermark_offsets(TopicPartition(TOPIC, partition), timeout=10)
+    consumer.close()
+    if low > 0 or last >= high:
+        raise ConfigError(f"the topic must hold offsets 0-{last} of partition {partition}; got {low}-{high - 1}")
+    for record in replay(settings, partition, first, last):
+        sys.stdout.buffer.write(orjson.dumps(event.decode(record.value, list(record.headers))) + b"\n")
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,228 @@
+"""Bytewax step `fleet`: a shard's frames to its events, public state, closed windows and zone reports.
+
+Thin: the maths is state/ (kernel, zones) and the decisions are alerts/ (life cycle); here they take turns in the order of the
+log. Delivery: what is emitted depends on the log alone, so a batch that is run again emits the same events with the same ids.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import bytewax.operators as op
+import numpy as np
+import orjson
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from numpy.typing import NDArray
+
+from fleetpulse.alerts import event
+from fleetpulse.alerts.event import Event, Outgoing
+from fleetpulse.alerts.lifecycle import Lifecycle
+from fleetpulse.alerts.states import EVENT_TYPE_NAMES, STATE_NAMES
+from fleetpulse.codecs import tables
+from fleetpulse.codecs.batch import DeadLetter, FrameBatch
+from fleetpulse.state import public, zones
+from fleetpulse.state.shard import Shard
+
+BLOCK = 512
+"""Vehicles in one record of `fleet.state`."""
+WRITE_MS = 2_000
+"""A changed block is written at most this often, in stream time."""
+REFRESH_MS = 30_000
+"""An unchanged block is written at least this often."""
+ZONE_PARTITIONS = 4
+_SNAPSHOT = struct.Struct("<4sHHqQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows
+_MAGIC, _VERSION = b"FLEE", 1
+
+
+class StateError(RuntimeError):
+    """Snapshot and log do not fit together; the flow must not go on (docs/operations.md says what to do)."""
+
+
+@dataclass(frozen=True)
+class FleetNames:
+    """What codes mean, and who we are: for tables and event sources."""
+
+    deployment: str
+    topic: str
+    shards: int
+    cities: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+class ShardLogic:
+    """One shard: owns its vehicles' state and life cycle, and turns its polls into records."""
+
+    def __init__(self, shard: Shard, lifecycle: Lifecycle, names: FleetNames) -> None:
+        self.shard = shard
+        self.lifecycle = lifecycle
+        self.next_offset = 0
+        self._names = names
+        self._table_names = {"city": names.cities, "vehicle_model": names.models}
+        self._state_names = {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES}
+        self._windows: list[NDArray[Any]] = []
+        self._windows_second = 0
+        self._written_ms = np.zeros(1, dtype=np.int64)
+        self._dirty = np.ones(1, dtype=np.bool_)
+
+    def run(self, batch: FrameBatch, out: list[Outgoing]) -> None:
+        """Append to `out` what the batch leads to. Raises StateError when the batch is not the one that comes next."""
+        if batch.start != self.next_offset:
+            raise StateError(
+                f"shard {self.shard.shard} must go on at the offset after its snapshot, {self.next_offset}; got {batch.start}"
+            )
+        for letter in batch.dead_letters:
+            self.shard.count_dead_letter(letter.reason)
+            out.append(dead_letter(letter, topic=f"{self._names.topic}.dead-letter"))
+        row, done = 0, False
+        while not done:
+            step = self.shard.apply(batch.frames, row)
+            self._emit(self.lifecycle.apply(step.facts, batch.operations), out)
+            if len(step.windows):
+                self._windows.append(step.windows.copy())
+            if step.boundary_ms:
+                self._emit(self.lifecycle.advance(self.shard.stream_ms), out)
+                self._report_zones(step.boundary_ms, out)
+            row, done = step.next_row, step.done
+        self._emit(self.lifecycle.advance(self.shard.stream_ms), out)
+        self._flush_windows(out)
+        self.next_offset = batch.next_offset
+
+    def _emit(self, events: list[Event], out: list[Outgoing]) -> None:
+        out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
+
+    def _flush_windows(self, out: list[Outgoing]) -> None:
+        """Write the windows that closed before the present second of stream time, so that a batch's end cuts no record."""
+        if not self._windows:
+            return
+        windows = np.concatenate(self._windows)
+        seconds = windows["closed_ms"] // 1000
+        whole = int(np.searchsorted(seconds, self.shard.stream_ms // 1000))
+        if whole:
+            value = tables.encode(windows[:whole], self._table_names, metadata={"shard": str(self.shard.shard)})
+            out.append(Outgoing("fleet.features", str(self.shard.shard).encode(), value, partition=self.shard.shard))
+        self._windows = [windows[whole:]] if whole < len(windows) else []
+
+    def _report_zones(self, boundary_ms: int, out: list[Outgoing]) -> None:
+        self.lifecycle.ensure(self.shard.vehicles)
+        reports = zones.report(self.shard, self.lifecycle.vehicle_state[: self.shard.vehicles])
+        for code, city in enumerate(self._names.cities):
+            if not code:
+                continue
+            counts, candidates = reports.get(code, (np.zeros(0, tables.ZONE), np.zeros(0, tables.CANDIDATE)))
+            for table, rows in (("counts", counts), ("candidates", candidates)):
+                metadata = {
+                    "table": table,
+                    "city": city,
+                    "shard": str(self.shard.shard),
+                    "shards": str(self._names.shards),
+                    "interval_end_ms": str(boundary_ms),
+                }
+                value = tables.encode(rows, self._table_names, metadata=metadata)
+                key = f"{city}.{self.shard.shard}".encode()
+                out.append(Outgoing("fleet.zones", key, value, partition=code % ZONE_PARTITIONS))
+
+    def write_state(self, out: list[Outgoing], *, everything: bool) -> None:
+        """Write the blocks that are due, each whole. Not part of the promise of equal output: later values replace earlier ones."""
+        vehicles, stream_ms = self.shard.vehicles, self.shard.stream_ms
+        blocks = max(1, -(-vehicles // BLOCK))
+        if blocks > len(self._written_ms):
+            grown = blocks - len(self._written_ms)
+            self._written_ms = np.append(self._written_ms, np.zeros(grown, dtype=np.int64))
+            self._dirty = np.append(self._dirty, np.ones(grown, dtype=np.bool_))
+        self._dirty[self.shard.take_dirty_blocks()] = True
+        age_ms = stream_ms - self._written_ms
+        due = (self._dirty & (age_ms >= WRITE_MS)) | (age_ms >= REFRESH_MS) | everything
+        if not due.any():
+            return
+        self.lifecycle.ensure(vehicles)
+        counters = orjson.dumps({**self.shard.counters, **self.lifecycle.counters}).decode()
+        for block in np.flatnonzero(due[:blocks]).tolist():
+            slots = np.arange(block * BLOCK, min((block + 1) * BLOCK, vehicles))
+            rows = public.rows(self.shard, slots)
+            for name in ("vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"):
+                rows[name] = getattr(self.lifecycle, name)[slots]
+            metadata = {
+                "shard": str(self.shard.shard),
+                "block": str(block),
+                "stream_ms": str(stream_ms),
+                "next_offset": str(self.next_offset),
+                "counters": counters,
+            }
+            value = tables.encode(rows, self._state_names, metadata=metadata)
+            out.append(Outgoing("fleet.state", f"{self.shard.shard}.{block}".encode(), value, partition=self.shard.shard))
+            self._written_ms[block] = stream_ms
+            self._dirty[block] = False
+
+    def snapshot(self) -> bytes:
+        """Versioned bytes, a copy. The inverse is restore."""
+        windows = np.concatenate(self._windows) if self._windows else np.zeros(0, tables.WINDOW)
+        parts = (self.shard.snapshot(), self.lifecycle.snapshot(), windows.tobytes())
+        return b"".join((_SNAPSHOT.pack(_MAGIC, _VERSION, self.shard.shard, self.next_offset, *map(len, parts)), *parts))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over a snapshot of this shard. Raises StateError for another version."""
+        self.next_offset = _header(snapshot)[3]
+        lengths = _header(snapshot)[4:]
+        ends = _SNAPSHOT.size + np.cumsum(lengths)
+        shard, lifecycle, windows = (snapshot[end - length : end] for end, length in zip(ends.tolist(), lengths, strict=True))
+        self.shard.restore(shard)
+        self.lifecycle.restore(lifecycle)
+        if windows:
+            self._windows = [np.frombuffer(windows, dtype=tables.WINDOW)]
+
+
+def _header(snapshot: bytes) -> tuple[Any, ...]:
+    header = _SNAPSHOT.unpack_from(snapshot)
+    if header[:2] != (_MAGIC, _VERSION):
+        raise StateError(f"a snapshot of the fleet step must be {_MAGIC!r} version {_VERSION}; got {header[0]!r} version {header[1]}")
+    return header
+
+
+class FleetLogic(StatefulBatchLogic[FrameBatch, list[Outgoing], bytes]):
+    """What Bytewax holds for a key: the shard's logic, made when the first batch or the snapshot tells which shard it is."""
+
+    def __init__(self, make: Callable[[int], ShardLogic], snapshot: bytes | None) -> None:
+        self._make = make
+        self._logic: ShardLogic | None = None
+        if snapshot is not None:
+            self._logic = make(_header(snapshot)[2])
+            self._logic.restore(snapshot)
+
+    def on_batch(self, values: list[FrameBatch]) -> tuple[list[list[Outgoing]], bool]:
+        out: list[Outgoing] = []
+        logic = self._logic = self._logic or self._make(values[0].partition)
+        for batch in values:
+            logic.run(batch, out)
+        logic.write_state(out, everything=False)
+        return ([out] if out else []), StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[list[Outgoing]], bool]:
+        out: list[Outgoing] = []
+        if self._logic is not None:
+            self._logic.write_state(out, everything=True)
+        return [out], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        assert self._logic is not None, "Bytewax snapshots a key only after its first item"
+        return self._logic.snapshot()
+
+
+def dead_letter(letter: DeadLetter, *, topic: str) -> Outgoing:
+    """A dead letter as a record: the bytes as received, its origin and reason in the headers."""
+    headers = (
+        ("reason", letter.reason.encode()),
+        ("length", str(letter.length).encode()),
+        ("sha256", letter.sha256.encode()),
+        ("source-topic", letter.source_topic.encode()),
+        ("source-partition", str(letter.partition).encode()),
+        ("source-offset", str(letter.offset).encode()),
+        ("position", str(letter.position).encode()),
+        ("detail", letter.detail.encode()),
+    )
+    return Outgoing(topic, b"", letter.payload, headers)
+
+
+def fleet(step_id: str, up: KeyedStream[FrameBatch], make: Callable[[int], ShardLogic]) -> KeyedStream[list[Outgoing]]:
+    """(shard key, FrameBatch) to (shard key, records). `make` builds the empty logic of a shard."""
+    return op.stateful_batch(step_id, up, lambda snapshot: FleetLogic(make, snapshot))

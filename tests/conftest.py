@@ -1,0 +1,36 @@
+"""Real brokers for tests: the embedded ones, fresh for each test that asks, on free ports."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetpulse.config.settings import Settings
+from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    with EmbeddedKafka(tmp_path / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture
+def mqtt(tmp_path: Path) -> Iterator[EmbeddedMqtt]:
+    with EmbeddedMqtt(tmp_path / "mqtt") as broker:
+        yield broker
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka: EmbeddedKafka, mqtt: EmbeddedMqtt) -> Settings:
+    """Settings of a small deployment of its own on the two brokers: 4 partitions, short epochs, free ports."""
+    return Settings.model_validate(
+        {
+            "deployment": {"name": "test", "data_dir": tmp_path / "var"},
+            "kafka": {"bootstrap_servers": kafka.address, "partitions": 4},
+            "mqtt": {"host": "127.0.0.1", "port": mqtt.port},
+            "flow": {"epoch_s": 0.5, "metrics_port": 0},
+            "bridge": {"metrics_port": 0},
+            "gateway": {"port": 0},
+        }
+    )
