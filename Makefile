@@ -1,12 +1,19 @@
 # Every target sets itself up in a fresh clone and is quick the second time.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
-export PYTHONDONTWRITEBYTECODE :=
+SOURCES := config codecs state models alerts operators flows gateway vehicle_agent bench tests
 
-.PHONY: demo test check format bench lock clean setup
+.PHONY: help setup demo test check format bench bench-rivals lock clean
+
+help:
+	@echo "make demo [VEHICLES=N] [DURATION=S] [SPEED=X] [REPORT=FILE]   the whole system on this machine, live"
+	@echo "make test | check | format                                  tests; lint, types, import rules; reformat"
+	@echo "make bench | bench-rivals                                   load benchmarks; the same task in other systems"
+	@echo "make lock | clean                                           pin requirements anew; remove what was made"
 
 setup: $(VENV)/.compiled
 
@@ -22,6 +29,35 @@ $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
 	$(BIN)/python -m fleetpulse.flows.warm
 	touch $@
 
+demo: setup
+	$(BIN)/fleetpulse demo $(if $(VEHICLES),--vehicles $(VEHICLES)) $(if $(DURATION),--duration $(DURATION)) \
+		$(if $(SPEED),--speed $(SPEED)) $(if $(REPORT),--report $(REPORT))
+
+test: setup
+	$(BIN)/pytest
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not broker" tests/codecs tests/state
+	$(BIN)/coverage report
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy src tests
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: setup
+	$(BIN)/fleetpulse bench all --json build/bench.json
+
+bench-rivals: setup
+	$(BIN)/fleetpulse bench rivals --json build/bench-rivals.json
+
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock --python-version 3.11
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header -q -o requirements-dev.lock --python-version 3.11
+
+clean:
+	rm -rf $(VENV) build var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

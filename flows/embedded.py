@@ -1,11 +1,9 @@
 """Brokers for the demo and the tests, as child processes on 127.0.0.1: Tansu (Kafka protocol, memory only) and rumqttd (MQTT 5).
 
-Both die with the thread that started them (Linux prctl), so start them from the main thread. They stand in process groups of
-their own, so that Ctrl-C reaches us first and we can still drain into them.
+How they are started, and that they die with us: child.py.
 """
 
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
@@ -17,18 +15,11 @@ from typing import ClassVar, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from fleetpulse.flows.child import end, spawn
+
 HOST = "127.0.0.1"
 READY_S = 15.0
 STOP_S = 3.0
-
-_LAUNCH = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]): sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""PR_SET_PDEATHSIG, SIGKILL; outlives the exec."""
-
 
 class EmbeddedError(Exception):
     """An embedded broker cannot run. The text is one clear line; the command line exits with 2."""
@@ -72,13 +63,8 @@ class _Broker:
             self.port = free_port()
         self._check_port()
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        command = self._command()
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
         log_file = self._data_dir / f"{self.what}.log"
-        with log_file.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603
-                launcher, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._data_dir, process_group=0
-            )
+        self._process = spawn(self._command(), log_file, cwd=self._data_dir)
         until = time.monotonic() + READY_S
         while not self._answers():
             code = self._process.poll()
@@ -92,14 +78,8 @@ class _Broker:
     def stop(self) -> None:
         """SIGTERM, then SIGKILL; the process is gone when this returns. Harmless when it does not run."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end(process, limit_s=STOP_S)
 
     def kill(self) -> None:
         """SIGKILL: what an accident does."""
