@@ -18,7 +18,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 """PR_SET_PDEATHSIG, SIGKILL; outlives the exec. It fires when the starting *thread* ends, so start children from the main thread."""
 
 
-def spawn(command: Sequence[str], log_file: Path, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def spawn(
+    command: Sequence[str], log_file: Path, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start `command` (an absolute path first); its output goes to `log_file`, which is begun anew."""
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
     log_file.parent.mkdir(parents=True, exist_ok=True)

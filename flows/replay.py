@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import orjson
-from confluent_kafka import Consumer, TopicPartition
 
 from fleetpulse.alerts import event
 from fleetpulse.alerts.event import EVENT_TOPICS, Outgoing
@@ -18,14 +17,15 @@ from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.config import kafka
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.settings import ConfigError, Settings
+from fleetpulse.flows import offsets
 from fleetpulse.flows.poller import open_poller
 from fleetpulse.flows.shards import shard_maker
-from fleetpulse.flows.telemetry import TOPIC
+from fleetpulse.flows.topics import TELEMETRY
 
 
 def read(settings: Settings, partition: int, *, end: int, silence_s: float = 10.0) -> Iterator[RecordBatch]:
     """Polls of one partition from its beginning up to offset `end`, exclusive. Raises TimeoutError when the broker is silent."""
-    poller = open_poller(kafka.consumer(settings, group="fleetpulse.replay"), TOPIC)
+    poller = open_poller(kafka.consumer(settings, group="fleetpulse.replay"), TELEMETRY)
     poller.assign(partition, 0)
     heard = time.monotonic()
     try:
@@ -62,13 +62,13 @@ def cut(batch: RecordBatch, first: int, last: int) -> RecordBatch | None:
 
 def replay(settings: Settings, partition: int, first: int, last: int) -> Iterator[Outgoing]:
     """The events that records first..last of the partition lead to, as they were produced."""
-    logic = shard_maker(settings, load_fleet(), topic=TOPIC)(partition)
+    logic = shard_maker(settings, load_fleet(), topic=TELEMETRY)(partition)
     for polled in read(settings, partition, end=last + 1):
         for batch, wanted in ((cut(polled, 0, first - 1), False), (cut(polled, first, last), True)):
             if batch is None:
                 continue
             out: list[Outgoing] = []
-            logic.run(records.decode(batch, source_topic=TOPIC, partitions=settings.kafka.partitions), out)
+            logic.run(records.decode(batch, source_topic=TELEMETRY, partitions=settings.kafka.partitions), out)
             if wanted:
                 yield from (record for record in out if record.topic in EVENT_TOPICS)
 
@@ -76,14 +76,10 @@ def replay(settings: Settings, partition: int, first: int, last: int) -> Iterato
 def main(settings: Settings, *, partition: int, first: int, last: int) -> int:
     """Prints one CloudEvents JSON object a line. Raises ConfigError for a range that the topic does not hold."""
     if partition >= settings.kafka.partitions or first > last:
-        raise ConfigError(
-            f"partition must be below {settings.kafka.partitions} and --from at most --to; got {partition}, {first}, {last}"
-        )
-    consumer = Consumer(kafka.consumer(settings, group="fleetpulse.replay"))
-    low, high = consumer.get_watermark_offsets(TopicPartition(TOPIC, partition), timeout=10)
-    consumer.close()
-    if low > 0 or last >= high:
-        raise ConfigError(f"the topic must hold offsets 0-{last} of partition {partition}; got {low}-{high - 1}")
+        raise ConfigError(f"partition must be below {settings.kafka.partitions} and --from at most --to; got {partition}, {first}, {last}")
+    end = offsets.ends(settings, TELEMETRY, settings.kafka.partitions)[partition]
+    if last >= end:
+        raise ConfigError(f"the topic must hold offsets 0-{last} of partition {partition}; it ends at {end - 1}")
     for record in replay(settings, partition, first, last):
         sys.stdout.buffer.write(orjson.dumps(event.decode(record.value, list(record.headers))) + b"\n")
     sys.stdout.flush()

@@ -1,21 +1,35 @@
 """What a run did, read from Kafka as any consumer would: events, latencies, counters, dead letters; and the accounting identities."""
 
 import threading
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from fleetpulse.alerts import event
 from fleetpulse.alerts.event import EVENT_TOPICS
 from fleetpulse.codecs import tables
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import Settings
+from fleetpulse.flows.topics import TELEMETRY
 
-DEAD_LETTERS = "vehicle-telemetry.dead-letter"
+DEAD_LETTERS = f"{TELEMETRY}.dead-letter"
 KINDS = {"fleet.availability": "availability", "fleet.maintenance": "maintenance", "fleet.rebalance": "rebalance", "fleet.alerts": "alerts"}
 LATENCIES_KEPT = 1_000_000
+LATEST_KEPT = 12
+
+
+@dataclass(frozen=True)
+class Latest:
+    """An event as a person reads it in a list."""
+
+    time: str
+    type: str
+    subject: str
+    text: str
 
 
 @dataclass
@@ -25,6 +39,8 @@ class _Seen:
     bridge_dead_letters: int = 0
     shards: dict[int, dict[str, int]] = field(default_factory=dict)
     vehicles: dict[str, int] = field(default_factory=dict)
+    states: dict[str, Counter[str]] = field(default_factory=dict)
+    latest: deque[Latest] = field(default_factory=lambda: deque(maxlen=LATEST_KEPT))
 
 
 class Collector:
@@ -33,7 +49,7 @@ class Collector:
     def __init__(self, settings: Settings, *, speed: float) -> None:
         self._speed = speed
         self._seen = _Seen()
-        self._consumer = Consumer(kafka.consumer(settings, group="fleetpulse.report"))
+        self._consumer = Consumer({**kafka.consumer(settings, group="fleetpulse.report"), "enable.partition.eof": True})
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="report", daemon=True)
 
@@ -44,7 +60,9 @@ class Collector:
     def _assign(self) -> None:
         topics = self._consumer.list_topics(timeout=10).topics
         self._partitions = [
-            TopicPartition(topic, p, OFFSET_BEGINNING) for topic in (*EVENT_TOPICS, DEAD_LETTERS, "fleet.state") for p in topics[topic].partitions
+            TopicPartition(topic, p, OFFSET_BEGINNING)
+            for topic in (*EVENT_TOPICS, DEAD_LETTERS, "fleet.state")
+            for p in topics[topic].partitions
         ]
         self._consumer.assign(self._partitions)
 
@@ -55,21 +73,23 @@ class Collector:
         self._consumer.close()
 
     def _run(self) -> None:
-        while True:
-            ending = self._ending.is_set()
-            messages = self._consumer.consume(10_000, timeout=0.1)
-            for message in messages:
-                if message.error() is None:
-                    self._take(message)
-            if ending and not messages and self._at_end():
-                return
+        while not self._ending.is_set():
+            self._consume()
+        self._consumer.assign(self._consumer.position(self._partitions))  # so that every partition's end is met anew
+        at_end: set[tuple[str | None, int | None]] = set()
+        while len(at_end) < len(self._partitions):
+            at_end |= self._consume()
 
-    def _at_end(self) -> bool:
-        for position in self._consumer.position(self._partitions):
-            high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), timeout=10)[1]
-            if high > max(position.offset, 0):
-                return False
-        return True
+    def _consume(self) -> set[tuple[str | None, int | None]]:
+        """Take what has arrived; returns the partitions that were found at their end."""
+        at_end = set()
+        for message in self._consumer.consume(10_000, timeout=0.1):
+            error = message.error()
+            if error is None:
+                self._take(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at_end.add((message.topic(), message.partition()))
+        return at_end
 
     def _take(self, message: Message) -> None:
         topic, value = message.topic(), message.value() or b""
@@ -81,13 +101,20 @@ class Collector:
             metadata = batch.schema.metadata
             shard = int(metadata[b"shard"])
             self._seen.shards[shard] = orjson.loads(metadata[b"counters"])
-            self._seen.vehicles[(message.key() or b"").decode()] = batch.num_rows
+            block = (message.key() or b"").decode()
+            self._seen.vehicles[block] = batch.num_rows
+            counts = batch.column("vehicle_state").value_counts().to_pylist()
+            self._seen.states[block] = Counter({count["values"]: count["counts"] for count in counts})
         elif topic is not None:
             identity = (headers["ce_source"].decode(), headers["ce_id"].decode())
             if identity in self._seen.ids[topic]:
                 return
             self._seen.ids[topic].add(identity)
-            recorded_ms = orjson.loads(value).get("evidence", {}).get("recorded_ms")
+            data = orjson.loads(value)
+            kind = headers["ce_type"].decode().removeprefix(event.TYPE_PREFIX).removesuffix(".v1")
+            text = data.get("reason") or data.get("event_type") or data.get("city") or ""
+            self._seen.latest.appendleft(Latest(headers["ce_time"].decode(), kind, headers["ce_subject"].decode(), text))
+            recorded_ms = data.get("evidence", {}).get("recorded_ms")
             if recorded_ms and len(self._seen.latencies_ms) < LATENCIES_KEPT:
                 self._seen.latencies_ms.append((message.timestamp()[1] - recorded_ms) / self._speed)
 
@@ -127,6 +154,14 @@ class Collector:
     def vehicles(self) -> int:
         return sum(self._seen.vehicles.values())
 
+    def states(self) -> Counter[str]:
+        """Vehicles by MDS state."""
+        return sum(list(self._seen.states.values()), Counter())
+
+    def latest(self) -> list[Latest]:
+        """The newest events, newest first."""
+        return list(self._seen.latest)
+
 
 def _prefixed(counters: dict[str, int], prefix: str) -> int:
     return sum(value for name, value in counters.items() if name.startswith(prefix))
@@ -140,5 +175,7 @@ def violations(frames: dict[str, int]) -> list[str]:
     if f["received"] != parts:
         broken.append(f"received = processed + duplicate + late + quarantined + dead_lettered must hold; got {f['received']} and {parts}")
     if f["sent"] != f["received"] - f["duplicate"] + f["missing"]:
-        broken.append(f"sent = received - duplicate + missing must hold; got {f['sent']} and {f['received'] - f['duplicate'] + f['missing']}")
+        broken.append(
+            f"sent = received - duplicate + missing must hold; got {f['sent']} and {f['received'] - f['duplicate'] + f['missing']}"
+        )
     return broken

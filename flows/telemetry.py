@@ -8,18 +8,17 @@ from fleetpulse.config.settings import Settings
 from fleetpulse.flows import wiring
 from fleetpulse.flows.shards import shard_maker
 from fleetpulse.flows.stop import Stop
+from fleetpulse.flows.topics import TELEMETRY
 from fleetpulse.operators.decode import decode
 from fleetpulse.operators.fleet import fleet
-
-TOPIC = "vehicle-telemetry"
 
 
 def build(settings: Settings, fleet_config: Fleet, *, stop: Stop) -> Dataflow:
     """vehicle-telemetry -> decode -> fleet -> fleet.* topics."""
     partitions = settings.kafka.partitions
     flow = Dataflow("telemetry")
-    polls = op.input("source", flow, wiring.source(settings, TOPIC, group="fleetpulse.telemetry", partitions=partitions, stop=stop))
-    frames = decode("decode", polls, source_topic=TOPIC, partitions=partitions)
-    records = fleet("fleet", frames, shard_maker(settings, fleet_config, topic=TOPIC))
+    polls = op.input("source", flow, wiring.source(settings, TELEMETRY, group="fleetpulse.telemetry", partitions=partitions, stop=stop))
+    frames = decode("decode", polls, source_topic=TELEMETRY, partitions=partitions)
+    records = fleet("fleet", frames, shard_maker(settings, fleet_config, topic=TELEMETRY))
     op.output("sink", records, wiring.sink(settings, partitions=partitions, stop=stop))
     return flow

@@ -13,6 +13,9 @@ from fleetpulse.config.settings import ConfigError, Settings
 
 log = structlog.get_logger()
 
+TELEMETRY = "vehicle-telemetry"
+ZONE_PARTITIONS = 4
+
 _DAY_MS = 86_400_000
 _EVENT_TOPICS = ("fleet.availability", "fleet.maintenance", "fleet.alerts", "fleet.trips")
 _ATTEMPT_S = 5.0
@@ -33,13 +36,13 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
     shards = settings.kafka.partitions
     keep = {"retention.ms": str(7 * _DAY_MS)}
     return (
-        Topic("vehicle-telemetry", shards, keep),
-        Topic("vehicle-telemetry.dead-letter", 1, {"retention.ms": str(30 * _DAY_MS)}),
+        Topic(TELEMETRY, shards, keep),
+        Topic(f"{TELEMETRY}.dead-letter", 1, {"retention.ms": str(30 * _DAY_MS)}),
         *(Topic(name, 4, keep) for name in _EVENT_TOPICS),
         Topic("fleet.rebalance", 1, keep),
         Topic("fleet.state", shards, {"cleanup.policy": "compact", "segment.ms": "60000"}),
         Topic("fleet.features", shards, keep),
-        Topic("fleet.zones", 4, keep),
+        Topic("fleet.zones", ZONE_PARTITIONS, keep),
     )
 
 
