@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetpulse.config.reference import page
 from fleetpulse.config.settings import ConfigError, Settings, load
 from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
 
@@ -44,3 +45,8 @@ def test_hysteresis_must_not_be_upside_down(tmp_path: Path) -> None:
 def test_the_fixtures_make_a_deployment_on_real_brokers(settings: Settings, kafka: EmbeddedKafka, mqtt: EmbeddedMqtt) -> None:
     assert kafka.running and mqtt.running
     assert settings.kafka.bootstrap_servers == kafka.address
+
+
+def test_the_reference_page_is_current() -> None:
+    file = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+    assert file.read_text(encoding="utf-8") == page(), "make it anew: .venv/bin/python -m fleetpulse.config.reference > docs/settings.md"
