@@ -55,6 +55,19 @@ class DeadLetter:
     position: int
     detail: str = ""
 
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        """What stands in the headers of its record; the value is `payload`."""
+        return (
+            ("reason", self.reason.encode()),
+            ("length", str(self.length).encode()),
+            ("sha256", self.sha256.encode()),
+            ("source-topic", self.source_topic.encode()),
+            ("source-partition", str(self.partition).encode()),
+            ("source-offset", str(self.offset).encode()),
+            ("position", str(self.position).encode()),
+            ("detail", self.detail.encode()),
+        )
+
 
 @dataclass(frozen=True)
 class FrameBatch:

@@ -210,17 +210,7 @@ class FleetLogic(StatefulBatchLogic[FrameBatch, list[Outgoing], bytes]):
 
 def dead_letter(letter: DeadLetter, *, topic: str) -> Outgoing:
     """A dead letter as a record: the bytes as received, its origin and reason in the headers."""
-    headers = (
-        ("reason", letter.reason.encode()),
-        ("length", str(letter.length).encode()),
-        ("sha256", letter.sha256.encode()),
-        ("source-topic", letter.source_topic.encode()),
-        ("source-partition", str(letter.partition).encode()),
-        ("source-offset", str(letter.offset).encode()),
-        ("position", str(letter.position).encode()),
-        ("detail", letter.detail.encode()),
-    )
-    return Outgoing(topic, b"", letter.payload, headers)
+    return Outgoing(topic, b"", letter.payload, letter.headers())
 
 
 def fleet(step_id: str, up: KeyedStream[FrameBatch], make: Callable[[int], ShardLogic]) -> KeyedStream[list[Outgoing]]:
