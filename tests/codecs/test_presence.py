@@ -29,11 +29,20 @@ def test_what_is_not_json_is_rejected_as_json(payload: bytes) -> None:
     assert caught.value.reason == "json"
 
 
-@pytest.mark.parametrize(
-    "value",
-    [[], {}, {"state": "away"}, {"state": []}, {"state": "online", "boot_id": "7"}, {"state": "online", "boot_id": -1}]
-    + [{"state": "online", "boot_id": True}, {"state": "offline", "time_ms": 1.5}, {"state": "offline", "time_ms": 2**62}],
-)
+_WRONG: list[object] = [
+    [],
+    {},
+    {"state": "away"},
+    {"state": []},
+    {"state": "online", "boot_id": "7"},
+    {"state": "online", "boot_id": -1},
+    {"state": "online", "boot_id": True},
+    {"state": "offline", "time_ms": 1.5},
+    {"state": "offline", "time_ms": 2**62},
+]
+
+
+@pytest.mark.parametrize("value", _WRONG)
 def test_a_state_or_number_of_the_wrong_kind_is_rejected_as_operation(value: object) -> None:
     with pytest.raises(WireError) as caught:
         presence.decode(orjson.dumps(value))
