@@ -26,9 +26,10 @@ OUT = types.uint8[::1]
 """numba type of a buffer that a kernel writes."""
 
 _intrinsic: Any = _numba_intrinsic  # its own types do not know that callers leave out the typing context
+_INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
 _I64 = ir.IntType(64)
 _LLVM = {"B": ir.IntType(8), "H": ir.IntType(16), "I": ir.IntType(32), "q": _I64, "f": ir.FloatType(), "d": ir.DoubleType()}
-_NUMBA = {"f": types.float32, "d": types.float64}
+_NUMBA: dict[str, Any] = {"f": types.float32, "d": types.float64}
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, llvm_type: Any) -> Any:
@@ -38,12 +39,12 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, l
 
 def _load(code: str, *, signed: bool = False) -> Any:
     """A load of the struct code at a byte position; integers come as int64."""
-    if numba.config.DISABLE_JIT:
+    if _INTERPRETED:
         reader = struct.Struct("<" + (code.lower() if signed else code))
 
         def plain(array: Bytes, at: int) -> Any:
             assert 0 <= at <= len(array) - reader.size, "a kernel must prove its bounds"
-            value = reader.unpack(array[at : at + reader.size].tobytes())[0]
+            value: Any = reader.unpack(array[at : at + reader.size].tobytes())[0]
             return np.float32(value) if code == "f" else value
 
         return plain
@@ -65,7 +66,7 @@ def _load(code: str, *, signed: bool = False) -> Any:
 
 def _store(code: str) -> Any:
     """A store of the low bytes of a value at a byte position."""
-    if numba.config.DISABLE_JIT:
+    if _INTERPRETED:
         writer = struct.Struct("<" + code)
         mask = (1 << 8 * writer.size) - 1
 
@@ -94,7 +95,7 @@ def _store(code: str) -> Any:
 
 def _bits(name: str, plain: Callable[[int], int], width: int) -> Any:
     """An LLVM bit intrinsic of one integer of `width` bits, int64 to int64."""
-    if numba.config.DISABLE_JIT:
+    if _INTERPRETED:
         return plain
     llvm_type = ir.IntType(width)
 
@@ -121,7 +122,7 @@ def _trailing_zeros(value: int) -> int:
 
 def _copy() -> Any:
     """memcpy of a length between two buffers that do not overlap."""
-    if numba.config.DISABLE_JIT:
+    if _INTERPRETED:
 
         def plain(target: Bytes, target_at: int, source: Bytes, source_at: int, length: int) -> None:
             assert 0 <= target_at <= len(target) - length, "a kernel must prove its bounds"
