@@ -5,7 +5,7 @@ from bytewax.dataflow import Dataflow
 
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows import wiring
+from fleetpulse.flows import metrics, wiring
 from fleetpulse.flows.shards import shard_maker
 from fleetpulse.flows.stop import Stop
 from fleetpulse.flows.topics import TELEMETRY
@@ -19,6 +19,6 @@ def build(settings: Settings, fleet_config: Fleet, *, stop: Stop) -> Dataflow:
     flow = Dataflow("telemetry")
     polls = op.input("source", flow, wiring.source(settings, TELEMETRY, group="fleetpulse.telemetry", partitions=partitions, stop=stop))
     frames = decode("decode", polls, source_topic=TELEMETRY, partitions=partitions)
-    records = fleet("fleet", frames, shard_maker(settings, fleet_config, topic=TELEMETRY))
+    records = fleet("fleet", frames, metrics.exported().watching(shard_maker(settings, fleet_config, topic=TELEMETRY)))
     op.output("sink", records, wiring.sink(settings, partitions=partitions, stop=stop))
     return flow

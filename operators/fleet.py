@@ -68,9 +68,7 @@ class ShardLogic:
     def run(self, batch: FrameBatch, out: list[Outgoing]) -> None:
         """Append to `out` what the batch leads to. Raises StateError when the batch is not the one that comes next."""
         if batch.start != self.next_offset:
-            raise StateError(
-                f"shard {self.shard.shard} must go on at the offset after its snapshot, {self.next_offset}; got {batch.start}"
-            )
+            raise StateError(f"shard {self.shard.shard} must go on at the offset after its snapshot, {self.next_offset}; got {batch.start}")
         for letter in batch.dead_letters:
             self.shard.count_dead_letter(letter.reason)
             out.append(dead_letter(letter, topic=f"{self._names.topic}.dead-letter"))
@@ -136,7 +134,7 @@ class ShardLogic:
         if not due.any():
             return
         self.lifecycle.ensure(vehicles)
-        counters = orjson.dumps({**self.shard.counters, **self.lifecycle.counters}).decode()
+        counters = orjson.dumps(self.counters()).decode()
         for block in np.flatnonzero(due[:blocks]).tolist():
             slots = np.arange(block * BLOCK, min((block + 1) * BLOCK, vehicles))
             rows = public.rows(self.shard, slots)
@@ -153,6 +151,14 @@ class ShardLogic:
             out.append(Outgoing("fleet.state", f"{self.shard.shard}.{block}".encode(), value, partition=self.shard.shard))
             self._written_ms[block] = stream_ms
             self._dirty[block] = False
+
+    def counters(self) -> dict[str, int]:
+        """Everything that the shard and its life cycle count, by name."""
+        return {**self.shard.counters, **self.lifecycle.counters}
+
+    def stream_ms(self) -> int:
+        """The shard's stream time."""
+        return self.shard.stream_ms
 
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""

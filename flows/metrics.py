@@ -1,0 +1,84 @@
+"""What a process of `telemetry` exports: its shards' counters, read when Prometheus scrapes. Never per frame, no unbounded label."""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Protocol, TypeVar
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_COUNTERS = {
+    "received": ("fleet_frames_received", "Frames and undecodable payloads taken from the log."),
+    "processed": ("fleet_frames_processed", "Frames that changed their vehicle's state."),
+    "duplicate": ("fleet_frames_duplicate", "Frames that had been received before."),
+    "late": ("fleet_frames_late", "Frames of a window that was closed."),
+    "implausible": ("fleet_fields_implausible", "Fields set to missing because out of their range."),
+    "gaps_overflow": ("fleet_gaps_overflow", "Open gaps beyond the eight that a vehicle's audit keeps."),
+}
+_LABELLED = {
+    "quarantined": ("fleet_frames_quarantined", "Frames set aside because of their clock."),
+    "dead_lettered": ("fleet_frames_dead_lettered", "Frames and payloads that went to the dead-letter topic."),
+}
+
+
+T = TypeVar("T", bound="Watched")
+
+
+class Watched(Protocol):
+    """A shard's logic as far as metrics look at it."""
+
+    next_offset: int
+
+    def counters(self) -> dict[str, int]: ...
+
+    def stream_ms(self) -> int: ...
+
+
+class ShardMetrics(Collector):
+    """Sums over the shards of this process."""
+
+    def __init__(self) -> None:
+        self._shards: dict[int, Watched] = {}
+
+    def watching(self, make: Callable[[int], T]) -> Callable[[int], T]:
+        """`make`, so that every shard it makes is watched."""
+
+        def watched(shard: int) -> T:
+            logic = self._shards[shard] = make(shard)
+            return logic
+
+        return watched
+
+    def collect(self) -> Iterable[Metric]:
+        shards = dict(self._shards)
+        sums: dict[str, int] = {}
+        for logic in shards.values():
+            for name, value in logic.counters().items():
+                sums[name] = sums.get(name, 0) + value
+        for name, (metric, text) in _COUNTERS.items():
+            yield CounterMetricFamily(metric, text, value=sums.get(name, 0))
+        for prefix, (metric, text) in _LABELLED.items():
+            family = CounterMetricFamily(metric, text, labels=["reason"])
+            for name, value in sums.items():
+                if name.startswith(f"{prefix}."):
+                    family.add_metric([name.removeprefix(f"{prefix}.")], value)
+            yield family
+        yield GaugeMetricFamily(
+            "fleet_frames_missing", "Frames that the sequence audit says never arrived, now.", value=sums.get("missing", 0)
+        )
+        yield GaugeMetricFamily("fleet_vehicles", "Vehicles that the shards of this process own.", value=sums.get("vehicles", 0))
+        offsets = GaugeMetricFamily("fleet_shard_next_offset", "Offset of vehicle-telemetry that comes next.", labels=["shard"])
+        stream = GaugeMetricFamily("fleet_shard_stream_time_seconds", "Stream time, seconds since 1970.", labels=["shard"])
+        for shard, logic in shards.items():
+            offsets.add_metric([str(shard)], logic.next_offset)
+            stream.add_metric([str(shard)], logic.stream_ms() / 1000)
+        yield from (offsets, stream)
+
+
+@cache
+def exported() -> ShardMetrics:
+    """The process's shard metrics, in its registry."""
+    metrics = ShardMetrics()
+    REGISTRY.register(metrics)
+    return metrics
