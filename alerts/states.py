@@ -1,6 +1,8 @@
-"""Names and codes of the MDS 2.0 vehicle states and event types, as they stand in tables and events. Data only."""
+"""Names and codes of the MDS 2.0 vehicle states and event types, as they stand in tables and events; names of conditions. Data only."""
 
 from enum import IntEnum
+
+from fleetpulse.state.facts import Condition
 
 
 class VehicleState(IntEnum):
@@ -47,7 +49,20 @@ class EventType(IntEnum):
     NOT_LOCATED = 24
     LOCATED = 25
     UNSPECIFIED = 26
+    AGENCY_PICK_UP = 27
+    AGENCY_DROP_OFF = 28
+    COMPLIANCE_PICK_UP = 29
+    OFF_HOURS = 30
+    ON_HOURS = 31
+    SYSTEM_SUSPEND = 32
+    SYSTEM_RESUME = 33
+    TRIP_CANCEL = 34
+    CHANGED_GEOGRAPHIES = 35
+    DRIVER_CANCELLATION = 36
+    PROVIDER_CANCELLATION = 37
 
 
 STATE_NAMES = tuple(state.name.lower() for state in VehicleState)
 EVENT_TYPE_NAMES = tuple(event.name.lower() for event in EventType)
+CONDITION_NAMES = tuple(condition.name.lower() for condition in Condition)
+"""By bit of the columns `alerts` and `maintenance` of tables.STATE."""

@@ -1,0 +1,213 @@
+"""Facts to events: what happened to a shard's vehicles becomes alerts, maintenance, trips and MDS states. Pure; time is in the facts.
+
+The order of events depends on the facts alone: before each fact every timer fires that is due at or before the whole second of the
+fact's stream time, so it does not matter how the log was cut or how often `advance` was called in between.
+"""
+
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetpulse.alerts import evidence, rules, snapshot, trips
+from fleetpulse.alerts.alarm import Alarms, Alert
+from fleetpulse.alerts.event import Event
+from fleetpulse.alerts.evidence import FactRow, Trigger
+from fleetpulse.alerts.maintenance import Maintenances, Task
+from fleetpulse.alerts.operations import Operations
+from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.alerts.recorder import Recorder
+from fleetpulse.alerts.rules import BATTERY_SWAP, RULES, TRIP, Severity
+from fleetpulse.alerts.standing import Flag
+from fleetpulse.alerts.states import EventType
+from fleetpulse.alerts.vehicles import Vehicles
+from fleetpulse.codecs.operations import OperationRecord
+from fleetpulse.state.facts import FACT, Condition, Fact
+
+COUNTERS = ("alerts_joined", "facts_ignored", "operations_applied", "operations_refused", "operations_repeated")
+"""Beside the counts of events: conditions that joined an open alert, facts about decommissioned vehicles, operations."""
+
+
+class Lifecycle:
+    """One shard's life cycle. Events are emitted at least once by whoever calls it; their ids say which are the same."""
+
+    def __init__(self, parameters: LifecycleParameters, *, shard: int, topic: str) -> None:
+        self._shard = shard
+        self._recorder = Recorder(parameters, shard=shard, topic=topic)
+        self.counters: dict[str, int] = self._recorder.counters
+        self.counters.update(dict.fromkeys(COUNTERS, 0))
+        self._alarms = Alarms(self._recorder, self.counters)
+        self._maintenances = Maintenances(self._recorder)
+        self._vehicles = Vehicles(self._recorder, self._maintenances)
+        self._operations = Operations(self._vehicles, self._alarms, self._maintenances, self.counters)
+
+    # What the public state shows, by slot; arrays of at least as many vehicles as `ensure` was told.
+    @property
+    def vehicle_state(self) -> NDArray[np.uint8]:
+        """MDS state code."""
+        return self._column("vehicle_state")
+
+    @property
+    def event_type(self) -> NDArray[np.uint8]:
+        """Code of the MDS event type that led to the state; 0: as first seen."""
+        return self._column("event_type")
+
+    @property
+    def state_since_ms(self) -> NDArray[np.int64]:
+        """Time of that event; 0: as first seen."""
+        return self._column("state_since_ms")
+
+    @property
+    def alerts(self) -> NDArray[np.uint32]:
+        """Bits of the conditions behind open alerts."""
+        return self._column("alerts")
+
+    @property
+    def maintenance(self) -> NDArray[np.uint32]:
+        """Bits of the conditions behind required maintenance."""
+        return self._column("maintenance")
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return self._vehicles.records[name]
+
+    def ensure(self, vehicles: int) -> None:
+        """Have a row for each of the slots below `vehicles`."""
+        self._vehicles.ensure(vehicles)
+
+    def apply(self, facts: NDArray[Any], operations: dict[int, OperationRecord]) -> list[Event]:
+        """The events that facts lead to, in order.
+
+        facts       (N,) state.facts.FACT in stream order
+        operations  row in the batch's frames -> the operation; at least those that the facts name
+        """
+        if not len(facts):
+            return []
+        self.ensure(int(facts["slot"].max()) + 1)
+        for row in evidence.rows(facts):
+            second = row.stream_ms // 1000
+            self._alarms.advance(second * 1000)
+            self._recorder.forget_before(second)
+            record = operations[row.row] if row.fact == Fact.OPERATION else None
+            self._vehicles.choose_mode(row)
+            self._fact(evidence.trigger(row, record), record)
+            self._show(row.slot)
+        return self._recorder.take()
+
+    def advance(self, stream_ms: int) -> list[Event]:
+        """The events of timers that are due in the whole second of `stream_ms`. O(1) when none is."""
+        self._alarms.advance(stream_ms // 1000 * 1000)
+        return self._recorder.take()
+
+    def _fact(self, tip: Trigger, record: OperationRecord | None) -> None:
+        match Fact(tip.row.fact):
+            case Fact.RAISED:
+                self._raised(tip)
+            case Fact.CLEARED:
+                self._cleared(tip)
+            case Fact.TRIP_STARTED:
+                trips.started(self._recorder, tip)
+                self._trip(tip, Flag.TRIP, Flag.PAUSED | Flag.RESERVED | Flag.UNLOCKED, EventType.TRIP_START)
+            case Fact.TRIP_ENDED:
+                trips.ended(self._recorder, tip)
+                self._trip(tip, Flag(0), Flag.TRIP | Flag.PAUSED, EventType.TRIP_END)
+            case Fact.TRIP_PAUSED:
+                self._trip(tip, Flag.PAUSED, Flag(0), EventType.TRIP_STOP)
+            case Fact.TRIP_RESUMED:
+                self._trip(tip, Flag(0), Flag.PAUSED, EventType.TRIP_RESUME)
+            case Fact.BATTERY_SWAPPED:
+                self._swapped(tip)
+            case Fact.OPERATION:
+                assert record is not None, "the fact of an operation comes with its record"
+                self._operations.apply(tip, record)
+
+    def _raised(self, tip: Trigger) -> None:
+        slot, condition, late = tip.row.slot, Condition(tip.row.condition), bool(tip.row.late)
+        rule = RULES[condition]
+        if not late:
+            self._vehicles.hold(slot, condition)
+        if self._vehicles.flags(slot) & Flag.DECOMMISSIONED:
+            self.counters["facts_ignored"] += 1
+        else:
+            judgement = rules.judge(tip.row, self._recorder.parameters)
+            if rule.alert:
+                self._alarms.raise_(tip, judgement)
+            if rule.maintenance and (not late or rule.latched):
+                self._maintenances.require(tip, judgement)
+        if not late or rule.latched:
+            self._vehicles.settle(tip, rule.name)
+
+    def _cleared(self, tip: Trigger) -> None:
+        slot, condition = tip.row.slot, Condition(tip.row.condition)
+        if tip.row.late or (condition == Condition.MISSING and self._vehicles.holds(slot, Condition.OFFLINE)):
+            return  # who is found again is heard again: the end of OFFLINE says both
+        rule = RULES[condition]
+        if condition == Condition.OFFLINE:
+            self._vehicles.release(slot, Condition.MISSING)
+            self._alarms.clear(tip, RULES[Condition.MISSING], Condition.MISSING)
+        self._vehicles.release(slot, condition)
+        self._alarms.clear(tip, rule, condition)
+        if rule.maintenance and rule.maintenance.recovers:
+            self._maintenances.resolve(tip, self._maintenances.of(slot, rule=rule.name), by="recovered", because=rule.name)
+        charged = condition == Condition.UNRENTABLE_BATTERY
+        self._vehicles.settle(tip, rule.name, (EventType.BATTERY_CHARGED if charged else EventType.MAINTENANCE,))
+
+    def _trip(self, tip: Trigger, on: Flag, off: Flag, said: EventType) -> None:
+        if tip.row.late:
+            return  # told, but long over
+        slot = tip.row.slot
+        flags = self._vehicles.flags(slot)
+        if on & Flag.TRIP and not flags & Flag.DECOMMISSIONED:
+            off |= Flag.REMOVED  # a rider has it, so it is on the street
+        self._vehicles.set_flags(slot, flags & ~off | on)
+        self._vehicles.settle(tip, TRIP, (said,))
+
+    def _swapped(self, tip: Trigger) -> None:
+        if tip.row.late:
+            return
+        tasks = self._maintenances.of(tip.row.slot, component="battery")
+        self._maintenances.resolve(tip, tasks, by="swap", because=BATTERY_SWAP)
+        self._vehicles.settle(tip, BATTERY_SWAP, (EventType.MAINTENANCE,))
+
+    def _show(self, slot: int) -> None:
+        """Bring the public bits up to date."""
+        alerts = maintenance = 0
+        for alert in self._alarms.of(slot):
+            alerts |= alert.bits
+        for task in self._maintenances.of(slot):
+            maintenance |= 1 << task.condition
+        self._vehicles.records["alerts"][slot] = alerts
+        self._vehicles.records["maintenance"][slot] = maintenance
+
+    def snapshot(self) -> bytes:
+        """All of it as versioned bytes, a copy. The inverse is restore."""
+        alerts = [alert for _, alert in self._alarms.everything()]
+        rest = {
+            "counters": self.counters,
+            "counted": [[*key, *count] for key, count in self._recorder.counted.items()],
+            "operations": list(self._operations.remembered),
+            "alerts": [{k: v for k, v in vars(alert).items() if k != "row"} for alert in alerts],
+            "tasks": [[slot, asdict(task)] for slot in sorted(self._maintenances.open) for task in self._maintenances.of(slot)],
+        }
+        facts = np.array([tuple(alert.row) for alert in alerts], dtype=FACT)
+        return snapshot.encode(snapshot.Books(self._vehicles.records[: self._vehicles.count], facts, rest), shard=self._shard)
+
+    def restore(self, data: bytes) -> None:
+        """Take over a snapshot of this shard. Raises SnapshotError for another version or shard."""
+        books = snapshot.decode(data, shard=self._shard)
+        self.ensure(len(books.vehicles))
+        self._vehicles.records[: len(books.vehicles)] = books.vehicles
+        self.counters.update(books.rest["counters"])
+        self._recorder.counted = {(a, b, c, d): (n, second) for a, b, c, d, n, second in books.rest["counted"]}
+        self._operations.remembered = OrderedDict.fromkeys((slot, id_) for slot, id_ in books.rest["operations"])
+        for row, values in zip(evidence.rows(books.facts), books.rest["alerts"], strict=True):
+            self._restore_alert(row, values)
+        for slot, values in books.rest["tasks"]:
+            task = Task(**{**values, "severity": Severity(values["severity"])})
+            self._maintenances.open.setdefault(slot, {})[task.rule] = task
+
+    def _restore_alert(self, row: FactRow, values: dict[str, Any]) -> None:
+        alert = Alert(row=row, **{**values, "severity": Severity(values["severity"])})
+        self._alarms.open.setdefault(row.slot, {})[alert.rule] = alert
+        self._alarms.watch(alert)

@@ -1,0 +1,63 @@
+"""The life cycle's books as versioned bytes and back. Nothing is decided here.
+
+Layout, little-endian: magic, version, shard, vehicles, facts, JSON bytes; the JSON of the books; VEHICLE rows; the FACT rows that
+open alerts speak of, in the order of the alerts.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from fleetpulse.alerts.vehicles import VEHICLE
+from fleetpulse.state.facts import FACT
+
+_HEADER = struct.Struct("<4sHHQQQ")
+_MAGIC, VERSION = b"LIFE", 1
+
+
+class SnapshotError(RuntimeError):
+    """The snapshot is none of this version and shard."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """What a snapshot holds.
+
+    vehicles  (V,) VEHICLE
+    facts     (A,) FACT
+    rest      plain JSON values
+    """
+
+    vehicles: NDArray[Any]
+    facts: NDArray[Any]
+    rest: dict[str, Any]
+
+
+def encode(books: Books, *, shard: int) -> bytes:
+    """Bytes of the books, a copy. The inverse is decode."""
+    rest = orjson.dumps(books.rest)
+    header = _HEADER.pack(_MAGIC, VERSION, shard, len(books.vehicles), len(books.facts), len(rest))
+    return b"".join((header, rest, books.vehicles.tobytes(), books.facts.tobytes()))
+
+
+def decode(snapshot: bytes, *, shard: int) -> Books:
+    """The books of a snapshot. Raises SnapshotError for another version or shard, or a wrong length."""
+    if len(snapshot) < _HEADER.size:
+        raise SnapshotError(f"a snapshot of the life cycle must have at least {_HEADER.size} bytes; got {len(snapshot)}")
+    magic, version, of_shard, vehicles, facts, rest = _HEADER.unpack_from(snapshot)
+    if (magic, version) != (_MAGIC, VERSION):
+        raise SnapshotError(f"a snapshot of the life cycle must be {_MAGIC!r} version {VERSION}; got {magic!r} version {version}")
+    if of_shard != shard:
+        raise SnapshotError(f"a snapshot of the life cycle must be of shard {shard}; got one of shard {of_shard}")
+    ends = _HEADER.size + np.cumsum([rest, vehicles * VEHICLE.itemsize, facts * FACT.itemsize])
+    if ends[2] != len(snapshot):
+        raise SnapshotError(f"a snapshot of the life cycle must have {ends[2]} bytes, as its header says; got {len(snapshot)}")
+    return Books(
+        vehicles=np.frombuffer(snapshot[ends[0] : ends[1]], dtype=VEHICLE).copy(),
+        facts=np.frombuffer(snapshot[ends[1] : ends[2]], dtype=FACT),
+        rest=orjson.loads(snapshot[_HEADER.size : ends[0]]),
+    )
