@@ -73,7 +73,9 @@ class Mqtt(_Section):
 
 
 class Bridge(_Section):
-    """MQTT to Kafka. `receive_maximum` bounds what is taken and not yet acknowledged by Kafka."""
+    """MQTT to Kafka. `receive_maximum` bounds what is taken and not yet acknowledged by Kafka. `share_group` lets several bridges
+    share the messages; empty: one bridge alone, with plain subscriptions (rumqttd loses a shared group with its last member).
+    """
 
     share_group: str = "bridge"
     receive_maximum: int = Field(1000, ge=1, le=65535)

@@ -30,7 +30,7 @@ def settings(tmp_path: Path, kafka: EmbeddedKafka, mqtt: EmbeddedMqtt) -> Settin
             "kafka": {"bootstrap_servers": kafka.address, "partitions": 4},
             "mqtt": {"host": "127.0.0.1", "port": mqtt.port},
             "flow": {"epoch_s": 0.5, "metrics_port": 0},
-            "bridge": {"metrics_port": 0},
+            "bridge": {"metrics_port": 0, "share_group": ""},
             "gateway": {"port": 0},
         }
     )

@@ -1,0 +1,172 @@
+"""Hands records to Kafka and sees every delivery. Nothing is dropped and nothing is forgotten: a record is ours until Kafka has it.
+
+Delivery: at least once; within a partition in the order of sending, but for records that Kafka refused and gets again. A producer
+whose idempotence is broken for good (Kafka lost its state) is replaced, and everything that is open is handed over again.
+"""
+
+import time
+from collections import deque
+from functools import partial
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from fleetpulse.config import kafka
+from fleetpulse.config.clock import Clock
+from fleetpulse.config.settings import Settings
+from fleetpulse.gateway.ingress.record import Kind, Record
+
+log = structlog.get_logger()
+
+TOPIC = "vehicle-telemetry"
+DEAD_LETTERS = f"{TOPIC}.dead-letter"
+LINGER_MS = 1
+"""Short: the packer has already held what may be held."""
+AWAY_S = 3.0
+"""Without any acknowledgement for so long, though some are open, Kafka is said to be away."""
+RETRY_S = 1.0
+"""Pause before a record that Kafka refused is sent again."""
+
+
+class Deliveries:
+    """The process's producer and what it has not yet brought to Kafka. Used by one thread."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.bytes = 0
+        self.written = [0] * len(Kind)
+        self._settings = settings
+        self._clock = clock
+        self._open: dict[Record, None] = {}  # in the order of sending
+        self._waiting: deque[Record] = deque()  # the producer's queue was full
+        self._refused: list[Record] = []
+        self._retry_at = 0.0
+        self._fatal = False
+        self._error = ""
+        self._said = ""
+        self._away_since: float | None = None
+        self._progress_s = time.monotonic()
+        self._generation = 0
+        self._producer = self._make()
+
+    def _make(self) -> Producer:
+        return Producer({**kafka.producer(self._settings, linger_ms=LINGER_MS), "error_cb": self._on_error})
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def full(self) -> bool:
+        """The bound of librdkafka's queue is reached: send nothing more until this is over."""
+        return bool(self._waiting)
+
+    @property
+    def up(self) -> bool:
+        return self._away_since is None
+
+    def send(self, record: Record) -> None:
+        if not self._open:
+            self._progress_s = time.monotonic()
+        self._open[record] = None
+        self.bytes += record.size
+        if self._waiting:
+            self._waiting.append(record)
+        else:
+            self._produce(record)
+
+    def poll(self, now_s: float) -> None:
+        """See what Kafka has acknowledged since the last call, and try again what it did not take."""
+        self._producer.poll(0)
+        if self._fatal:
+            self._renew()
+        if self._refused and now_s >= self._retry_at:
+            refused, self._refused = self._refused, []
+            for record in refused:
+                self._produce(record)
+        if self._waiting:
+            waiting, self._waiting = self._waiting, deque()
+            while waiting and not self._waiting:
+                self._produce(waiting.popleft())
+            self._waiting.extend(waiting)
+        if self._open and self._away_since is None and now_s - self._progress_s > AWAY_S:
+            self._away_since = self._progress_s
+            log.warning(
+                "Kafka is away; vehicles' messages wait unacknowledged", error=self._error or "no acknowledgement", open=len(self._open)
+            )
+
+    def flush(self, limit_s: float) -> bool:
+        """Wait until Kafka has everything; False when it had not within the limit."""
+        until = time.monotonic() + limit_s
+        while self._open and (now_s := time.monotonic()) < until:
+            self.poll(now_s)
+            self._producer.poll(0.005)
+        return not self._open
+
+    def close(self) -> None:
+        """Give up what is still open, so that the process can end at once."""
+        self._generation += 1
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _produce(self, record: Record) -> None:
+        dead_letter = record.kind is Kind.DEAD_LETTER
+        try:
+            self._producer.produce(
+                DEAD_LETTERS if dead_letter else TOPIC,
+                value=b"".join(record.parts),
+                key=record.key,
+                partition=-1 if record.partition is None else record.partition,
+                timestamp=self._clock.now_ms(),
+                headers=list(record.headers),
+                on_delivery=partial(self._on_delivery, record, self._generation),
+            )
+        except BufferError:
+            self._waiting.append(record)
+        except KafkaException as exception:
+            self._refuse(record, exception.args[0])
+
+    def _on_delivery(self, record: Record, generation: int, error: KafkaError | None, message: Message) -> None:
+        """Called by librdkafka within poll()."""
+        if generation != self._generation:
+            return
+        if error is not None and record.kind is not Kind.TICK:
+            self._refuse(record, error)
+            return
+        del self._open[record]
+        self.bytes -= record.size
+        record.done = True
+        if error is not None:  # a tick that failed is followed by another
+            return
+        self.written[record.kind] += 1
+        self._progress_s = time.monotonic()
+        self._said = ""
+        if self._away_since is not None:
+            log.info("Kafka is back", waited_s=round(self._progress_s - self._away_since, 1))
+            self._away_since = None
+
+    def _refuse(self, record: Record, error: KafkaError) -> None:
+        self._refused.append(record)
+        self._retry_at = time.monotonic() + RETRY_S
+        self._fatal = self._fatal or error.fatal()
+        self._error = error.str()
+        if not self._fatal and self._said != error.name():
+            self._said = error.name()
+            log.error("Kafka refuses a record; it is sent again", error=self._error, kind=record.kind.name.lower(), bytes=record.size)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Called by librdkafka within poll(): connections, and what is fatal."""
+        self._error = error.str()
+        self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL
+
+    def _renew(self) -> None:
+        """Start with a new producer. What the old one had under way may come twice; sequence numbers in the flow sort that out."""
+        log.warning("the Kafka producer starts anew", error=self._error, open=len(self._open))
+        self.close()
+        self._fatal = False
+        self._producer = self._make()
+        self._refused.clear()
+        self._waiting.clear()
+        for record in self._open:
+            if self._waiting:
+                self._waiting.append(record)
+            else:
+                self._produce(record)
