@@ -1,0 +1,183 @@
+"""One poll of a partition to FRAME rows, operations and dead letters: the whole decoder behind one function.
+
+Pure: no clock, no Kafka. What a record gives depends on its bytes alone, however records are cut into polls. numba does the passes
+over records (passes.py); Python sees JSON in unusual forms, operations and what is not taken.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from fleetpulse.codecs import json, operations, partition
+from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES, DeadLetter, FrameBatch, RecordBatch
+from fleetpulse.codecs.errors import Reason, WireError
+from fleetpulse.codecs.operations import OperationRecord
+from fleetpulse.codecs.passes import FRAMING, LIST, MISROUTED, OBJECT, OVERSIZE, fill, survey
+from fleetpulse.codecs.protobuf import MALFORMED, NO_DEVICE_ID
+from fleetpulse.codecs.schema import FRAME, Kind
+
+DEAD_LETTER_BYTES = 64 << 10
+"""How much of a payload goes to the dead-letter topic."""
+WHOLE = -1
+"""Position of a dead letter that is a whole record."""
+_OPAQUE = np.dtype((np.void, FRAME.itemsize))
+"""A row as bytes: selecting rows this way copies the padding too, so that equal records give equal bytes."""
+_RECORD_FAULTS: Final[dict[int, tuple[Reason, str]]] = {
+    FRAMING: ("framing", "the lengths of a batch's frames must end exactly at its end, and there must be at least one"),
+    OVERSIZE: ("oversize", f"a record must be at most {MAX_PAYLOAD_BYTES} bytes"),
+}
+_FRAME_FAULTS: Final[dict[int, tuple[Reason, str]]] = {
+    MALFORMED: ("malformed", "the fields of a frame must be readable as VehicleTelemetry"),
+    NO_DEVICE_ID: ("device_id", "a frame must carry a device id of 16 bytes, not all zero"),
+    MISROUTED: ("misrouted", "a frame must stand in the partition of its device id"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class _Fault:
+    """Bytes [begin, end) of the poll that are not taken. `row`: the row to drop, -1 for none."""
+
+    record: int
+    position: int
+    begin: int
+    end: int
+    row: int
+    reason: Reason
+    detail: str
+
+
+def decode(batch: RecordBatch, *, source_topic: str, partitions: int) -> FrameBatch:
+    """What the R records of a poll hold, in offset order.
+
+    Raises nothing for any bytes: a frame is taken whole, or it is a dead letter with its reason; if the lengths of a record's frames
+    are right, a broken one does not touch its neighbours. Ticks and operations are rows too. O(bytes).
+    """
+    return _Decoder(batch, source_topic, partitions).run()
+
+
+class _Decoder:
+    """One call of decode."""
+
+    def __init__(self, batch: RecordBatch, source_topic: str, partitions: int) -> None:
+        self.batch = batch
+        self.source_topic = source_topic
+        self.partitions = partitions
+        self.payload = np.frombuffer(batch.payload, np.uint8)
+        self.faults: list[_Fault] = []
+        self.operations: dict[int, OperationRecord] = {}
+
+    def run(self) -> FrameBatch:
+        batch, records = self.batch, len(self.batch.ends)
+        if not records:
+            return FrameBatch(batch.partition, np.empty(0, FRAME), next_offset=batch.start, start=batch.start)
+        forms, rows = np.empty(records, np.uint8), np.empty(records, np.int64)
+        unusual = survey(self.payload, batch.ends, forms, rows)
+        values = self._parse(forms, rows) if unusual else {}
+        total = int(rows.sum())
+        frames = np.empty(total, FRAME)
+        faults = np.empty((total, 6), np.int64)
+        failed = fill(
+            self.payload,
+            batch.ends,
+            batch.offsets,
+            batch.append_ms,
+            forms,
+            rows,
+            batch.partition,
+            self.partitions,
+            frames.view(np.uint8),
+            faults,
+        )
+        for record, position, begin, end, status, row in faults[:failed].tolist():
+            self.faults.append(_Fault(record, position, begin, end, row, *_FRAME_FAULTS[status]))
+        if values:
+            self._put(values, frames, np.cumsum(rows) - rows)
+        if self.faults:
+            frames = self._drop(frames)
+        return FrameBatch(
+            partition=batch.partition,
+            frames=frames,
+            operations=self.operations,
+            dead_letters=tuple(self._dead_letter(fault) for fault in sorted(self.faults)),
+            next_offset=int(batch.offsets[-1]) + 1,
+            start=batch.start,
+        )
+
+    def _span(self, record: int) -> tuple[int, int]:
+        return int(self.batch.ends[record - 1]) if record else 0, int(self.batch.ends[record])
+
+    def _reject(self, record: int, position: int, row: int, reason: Reason, detail: str) -> None:
+        self.faults.append(_Fault(record, position, *self._span(record), row, reason, detail))
+
+    def _parse(self, forms: NDArray[np.uint8], rows: NDArray[np.int64]) -> dict[int, list[Any]]:
+        """JSON records as parsed values, and how many rows each gives; a record that gives none is rejected."""
+        values: dict[int, list[Any]] = {}
+        for record in np.flatnonzero(forms >= OBJECT).tolist():
+            form = int(forms[record])
+            if form in _RECORD_FAULTS:
+                self._reject(record, WHOLE, -1, *_RECORD_FAULTS[form])
+                continue
+            begin, end = self._span(record)
+            try:
+                value = orjson.loads(self.payload[begin:end].tobytes())
+            except orjson.JSONDecodeError as error:
+                self._reject(record, WHOLE, -1, "json", f"JSON must be well formed; {error}")
+                rows[record] = 0
+                continue
+            values[record] = value if form == LIST else [value]
+            rows[record] = len(values[record])
+            if not values[record]:
+                self._reject(record, WHOLE, -1, "json", "a list must hold at least one frame")
+        return values
+
+    def _put(self, values: dict[int, list[Any]], frames: NDArray[Any], first_rows: NDArray[np.int64]) -> None:
+        for record, found in values.items():
+            for position, value in enumerate(found):
+                row = int(first_rows[record]) + position
+                try:
+                    self._put_one(value, frames, row)
+                except WireError as error:
+                    self._reject(record, position, row, error.reason, str(error))
+
+    def _put_one(self, value: Any, frames: NDArray[Any], row: int) -> None:
+        if not isinstance(value, dict):
+            raise WireError("json", f"a frame must be a JSON object; got {type(value).__name__}")
+        if "operation" in value:
+            record = operations.decode(value)
+            device_id = record.device_id.int
+            frames["kind"][row], frames["operation"][row] = Kind.OPERATION, record.operation
+            frames["device_hi"][row], frames["device_lo"][row] = device_id >> 64, device_id & (2**64 - 1)
+            frames["time_ms"][row] = record.time_ms
+            self.operations[row] = record
+        else:
+            json.put(value, frames, row)
+            device_id = int(frames["device_hi"][row]) << 64 | int(frames["device_lo"][row])
+        if partition.of(device_id.to_bytes(16, "big"), self.partitions) != self.batch.partition:
+            raise WireError("misrouted", f"{_FRAME_FAULTS[MISROUTED][1]}; got {UUID(int=device_id)} in {self.batch.partition}")
+
+    def _drop(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """The rows that are taken; operations move with them."""
+        taken = np.ones(len(frames), np.bool_)
+        taken[[fault.row for fault in self.faults if fault.row >= 0]] = False
+        moved = np.cumsum(taken) - 1
+        self.operations = {int(moved[row]): record for row, record in self.operations.items() if taken[row]}
+        return frames.view(_OPAQUE)[taken].view(FRAME)
+
+    def _dead_letter(self, fault: _Fault) -> DeadLetter:
+        received = self.payload[fault.begin : fault.end].tobytes()
+        return DeadLetter(
+            reason=fault.reason,
+            payload=received[:DEAD_LETTER_BYTES],
+            length=len(received),
+            sha256=hashlib.sha256(received).hexdigest(),
+            source_topic=self.source_topic,
+            partition=self.batch.partition,
+            offset=int(self.batch.offsets[fault.record]),
+            position=fault.position,
+            detail=fault.detail,
+        )
