@@ -27,3 +27,8 @@ class WireError(ValueError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason: Reason = reason
+
+
+def shown(value: object) -> str:
+    """A peer's value for a message: short, and safe for values nested so deep that repr would fail."""
+    return f"{value!r:.60}" if value is None or isinstance(value, str | int | float | bytes) else f"a {type(value).__name__}"

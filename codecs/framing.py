@@ -12,7 +12,7 @@ import orjson
 from numba import types
 
 from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES
-from fleetpulse.codecs.errors import Reason, WireError
+from fleetpulse.codecs.errors import Reason, WireError, shown
 from fleetpulse.codecs.form import is_json
 from fleetpulse.codecs.jit import kernel
 from fleetpulse.codecs.json import uuid_bytes
@@ -84,11 +84,11 @@ def _check_json(payload: bytes, device_id: bytes | None) -> int:
         if not isinstance(frame, dict):
             raise WireError("json", f"a frame must be a JSON object; got {type(frame).__name__} {_of_topic(device_id)}")
         if "operation" in frame:
-            raise WireError("operation", f"a vehicle must not send operations; got {frame['operation']!r:.40} {_of_topic(device_id)}")
+            raise WireError("operation", f"a vehicle must not send operations; got {shown(frame['operation'])} {_of_topic(device_id)}")
         found = uuid_bytes(frame.get("device_id"))
         if not found:
             raise WireError(
-                "device_id", f"device_id must be an UUID, not all zero; got {frame.get('device_id')!r:.60} {_of_topic(device_id)}"
+                "device_id", f"device_id must be an UUID, not all zero; got {shown(frame.get('device_id'))} {_of_topic(device_id)}"
             )
         if device_id is not None and found != device_id:
             raise WireError(

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.errors import WireError
+from fleetpulse.codecs.errors import WireError, shown
 from fleetpulse.codecs.schema import FIELDS, FIRMWARE_BYTES, Field, Wire
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -61,12 +61,12 @@ def put(value: dict[str, Any], frames: NDArray[Any], row: int) -> None:
         else:
             implausible |= 1 << (field.number - 1)
     if frames["device_hi"][row] == 0 and frames["device_lo"][row] == 0:
-        raise WireError("device_id", f"device_id must be an UUID, not all zero; got {value.get('device_id')!r:.60}")
+        raise WireError("device_id", f"device_id must be an UUID, not all zero; got {shown(value.get('device_id'))}")
     frames["implausible"][row] = implausible
 
 
 def _wrong(field: Field, kind: str, found: object) -> WireError:
-    return WireError("json", f"{field.name} must be {kind}; got {found!r:.60}")
+    return WireError("json", f"{field.name} must be {kind}; got {shown(found)}")
 
 
 def _integer(field: Field, found: object) -> int | None:

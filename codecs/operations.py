@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from fleetpulse.codecs.errors import WireError
+from fleetpulse.codecs.errors import WireError, shown
 
 
 class Operation(IntEnum):
@@ -57,14 +57,21 @@ def encode(record: OperationRecord) -> bytes:
 
 def decode(value: dict[str, Any]) -> OperationRecord:
     """An operation from parsed JSON. Raises WireError with reason `operation` when a key is missing or of the wrong kind."""
+    for name, found in value.items():
+        if isinstance(found, dict | list):
+            raise WireError("operation", f"{name[:60]} of an operation must be text or a number; got {shown(found)}")
     try:
         operation = Operation[str(value["operation"]).upper()]
         device_id = UUID(str(value["device_id"]))
         time_ms = int(value["time_ms"])
     except (KeyError, ValueError, TypeError) as error:
-        raise WireError("operation", f"operation must have a known name, a UUID device_id and an integer time_ms; {error!r}") from None
+        raise WireError(
+            "operation", f"operation must have a known name, a UUID device_id and an integer time_ms; {shown(str(error))}"
+        ) from None
+    if not device_id.int:
+        raise WireError("operation", "device_id of an operation must not be all zero")
     if not 0 <= time_ms < 2**62:
-        raise WireError("operation", f"time_ms must be within 0-2^62; got {time_ms}")
+        raise WireError("operation", f"time_ms must be within 0-2^62; got {shown(value['time_ms'])}")
     common = {"operation", "device_id", "time_ms", "by", "operation_id"}
     return OperationRecord(
         operation=operation,

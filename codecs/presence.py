@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from fleetpulse.codecs.errors import WireError
+from fleetpulse.codecs.errors import WireError, shown
 
 _ONLINE = {"online": True, "offline": False}
 _LIMITS = {"boot_id": 2**32, "time_ms": 2**62}
@@ -43,5 +43,5 @@ def decode(payload: bytes) -> Presence:
     for name, limit in _LIMITS.items():
         found = value.get(name)
         if found is not None and (not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < limit):
-            raise WireError("operation", f"{name} of a status must be an integer within 0-{limit - 1}; got {found!r:.40}")
+            raise WireError("operation", f"{name} of a status must be an integer within 0-{limit - 1}; got {shown(found)}")
     return Presence(_ONLINE[state], value.get("boot_id"), value.get("time_ms"))

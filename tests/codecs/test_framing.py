@@ -109,6 +109,7 @@ JSON_ID = "00010203-0405-0607-0809-0a0b0c0d0e0f"
         (b'{"device_id": "00010203-0405-0607-0809-0a0b0c0d0e00"}', "identity"),
         (b'{"device_id": "00010203040506070809"}', "device_id"),
         (b'{"device_id": null}', "device_id"),
+        (b'{"device_id": %s}' % (b"[" * 1000 + b"]" * 1000), "device_id"),
         (b"{}", "device_id"),
         (b"[]", "json"),
         (b"[1]", "json"),

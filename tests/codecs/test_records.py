@@ -26,6 +26,8 @@ GOOD = rows([{"device_id": DEVICE.int, "seq": 5, "speed_mps": 3.5}])
 ONE = encode.encode(GOOD)
 OPERATION = OperationRecord(Operation.MAINTENANCE_DONE, DEVICE, 77, "ann", "op-1", {"component": "tyre"})
 JSON = encode.encode_json(GOOD[0])
+DEEP = b"[" * 1000 + b"]" * 1000
+"""As deep as orjson reads, deeper than repr can write."""
 _COLUMNS = [name for name in FRAME.names or () if name not in ("append_ms", "offset", "position", "partition")]
 
 
@@ -131,6 +133,10 @@ def test_an_operation_is_a_row_that_finds_its_record() -> None:
         (JSON[:-1] + b',"speed_mps": "3"}', "json", 0),
         (b'{"operation": "dance"}', "operation", 0),
         (b'{"operation": null}', "operation", 0),
+        (b'{"operation": %s}' % DEEP, "operation", 0),
+        (b'{"device_id": %s}' % DEEP, "json", 0),
+        (JSON[:-1] + b',"speed_mps": %s}' % DEEP, "json", 0),
+        (b"[" * 2000, "json", -1),
         (b'{"operation": "maintenance_done", "device_id": "%s", "time_ms": 1e300}' % str(DEVICE).encode(), "operation", 0),
     ],
 )
