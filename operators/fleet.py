@@ -23,9 +23,8 @@ from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import DeadLetter, FrameBatch
 from fleetpulse.state import public, zones
 from fleetpulse.state.shard import Shard
+from fleetpulse.state.vehicle import BLOCK
 
-BLOCK = 512
-"""Vehicles in one record of `fleet.state`."""
 WRITE_MS = 2_000
 """A changed block is written at most this often, in stream time."""
 REFRESH_MS = 30_000
@@ -103,7 +102,8 @@ class ShardLogic:
 
     def _report_zones(self, boundary_ms: int, out: list[Outgoing]) -> None:
         self.lifecycle.ensure(self.shard.vehicles)
-        reports = zones.report(self.shard, self.lifecycle.vehicle_state[: self.shard.vehicles])
+        vehicles = self.shard.vehicles
+        reports = zones.report(self.shard, self.lifecycle.vehicle_state[:vehicles], self.lifecycle.state_since_ms[:vehicles])
         for code, city in enumerate(self._names.cities):
             if not code:
                 continue
@@ -136,7 +136,7 @@ class ShardLogic:
         self.lifecycle.ensure(vehicles)
         counters = orjson.dumps(self.counters()).decode()
         for block in np.flatnonzero(due[:blocks]).tolist():
-            slots = np.arange(block * BLOCK, min((block + 1) * BLOCK, vehicles))
+            slots = public.live(self.shard, np.arange(block * BLOCK, min((block + 1) * BLOCK, vehicles)))
             rows = public.rows(self.shard, slots)
             for name in ("vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"):
                 rows[name] = getattr(self.lifecycle, name)[slots]

@@ -16,6 +16,7 @@ class Fact(IntEnum):
     TRIP_RESUMED = 6
     OPERATION = 7  # an operation record; `row` finds it in the batch
     BATTERY_SWAPPED = 8  # charge jumped while parked: values = before, after
+    EVICTED = 9  # not heard of for 30 days: the vehicle is forgotten, its slot goes to another one; cause DEADLINE
 
 
 class Condition(IntEnum):
@@ -104,5 +105,6 @@ VALUE_NAMES: dict[tuple[Fact, Condition | None], tuple[str, ...]] = {
     (Fact.RAISED, Condition.OFFLINE): ("silent_s", "limit_s"),
     (Fact.RAISED, Condition.MISSING): ("silent_s", "limit_s"),
     (Fact.RAISED, Condition.VOLTAGE_SAG): ("battery_voltage_v", "limit_v", "battery_current_a"),
+    (Fact.RAISED, Condition.SENSOR): ("implausible_fields", "clock_off_s"),  # bit (number - 1) of each field; + = ahead
 }
 """Names of a fact's leading values; CLEARED has those of RAISED of its condition."""

@@ -1,0 +1,210 @@
+"""What one frame does to its vehicle, in this order: audited, heard, set aside, clamped, late, or processed (newest or older)."""
+
+from typing import Any
+
+import numpy as np
+
+from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.schema import FIELDS, Status
+from fleetpulse.state import audit, conditions, geofence, intervals, report, signals, slots, timers, trips, windows
+from fleetpulse.state.facts import Condition, Fact
+from fleetpulse.state.vehicle import BLOCK_SHIFT, NEVER_MS, Flag
+from fleetpulse.state.windows import GRACE_MS, PATIENCE_MS
+
+AHEAD_MS = 5 * 60_000
+"""A frame whose clock is further ahead of stream time is quarantined."""
+BEHIND_MS = 48 * 3_600_000
+"""One whose clock is further behind too."""
+_BITS = len(FIELDS)
+_ONE = np.uint64(1)
+_OFFLINE, _MISSING = int(Condition.OFFLINE), int(Condition.MISSING)
+_CLEARED, _SWAPPED = int(Fact.CLEARED), int(Fact.BATTERY_SWAPPED)
+_IN_USE_OR_CHARGING = int(Status.IN_USE | Status.CHARGING)
+_LIVE, _MOVED = int(Flag.LIVE), int(Flag.MOVED)
+
+
+@inlined
+def _admit(header: Any, store: Any, blank: Any, f: Any) -> int:
+    """A slot for a vehicle that was never heard of."""
+    slot = slots.take(header, store.vehicles)
+    store.vehicles[slot] = blank
+    v = store.vehicles[slot]
+    v.device_hi = f.device_hi
+    v.device_lo = f.device_lo
+    v.flags = _LIVE
+    slots.place(store.table, f.device_hi, f.device_lo, slot)
+    return slot
+
+
+@inlined
+def _hear(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, first_sight: bool) -> None:
+    """Any frame that is no duplicate proves that the vehicle is there, whatever its clock says."""
+    alive_ms = header.stream_ms - header.outage_ms
+    silent_ms = alive_ms - v.heard_alive_ms
+    v.heard_ms = header.stream_ms
+    v.heard_alive_ms = alive_ms
+    v.offset = f.offset
+    if f.model_id != 0:
+        v.model = f.model_id if f.model_id < len(told.known) and told.known[f.model_id] else 0
+    if f.implausible != 0:
+        for bit in range(_BITS):
+            header.implausible += np.int64((f.implausible >> np.uint64(bit)) & _ONE)
+    rules = told.rules[0]
+    silence = v.active & (1 << _OFFLINE | 1 << _MISSING)
+    for condition in (_MISSING, _OFFLINE):
+        if silence & (1 << condition):
+            v.active ^= 1 << condition
+            row = report.blank(header, out.facts, v, slot, _CLEARED, condition)
+            report.of_frame(row, f, at, header.stream_ms)
+            row.value[0] = silent_ms / 1000.0
+            row.value[1] = (rules.missing_ms if condition == _MISSING else rules.offline_ms) / 1000.0
+    if silence or first_sight:
+        windows.due_by(header, store, slot, timers.next_of(header, store, v, rules))
+
+
+@inlined
+def _keep(v: Any, f: Any, tyre_kpa: float, told: Any) -> None:
+    """Last good values: a missing one never overwrites."""
+    v.status = f.status
+    v.fault_bits = f.fault_bits
+    if geofence.positioned(f):
+        if f.latitude_e7 != v.latitude_e7 or f.longitude_e7 != v.longitude_e7:
+            v.flags |= _MOVED
+            v.latitude_e7 = f.latitude_e7
+            v.longitude_e7 = f.longitude_e7
+            v.city = geofence.city_of(told.cities, f.latitude_e7, f.longitude_e7, v.city)
+        v.accuracy_m = f.horizontal_accuracy_m
+    v.speed_mps = v.speed_mps if np.isnan(f.speed_mps) else f.speed_mps
+    v.heading_deg = v.heading_deg if np.isnan(f.heading_deg) else f.heading_deg
+    v.altitude_m = v.altitude_m if np.isnan(f.altitude_m) else f.altitude_m
+    v.soc_pct = v.soc_pct if np.isnan(f.battery_soc_pct) else f.battery_soc_pct
+    v.voltage_v = v.voltage_v if np.isnan(f.battery_voltage_v) else f.battery_voltage_v
+    v.current_a = v.current_a if np.isnan(f.battery_current_a) else f.battery_current_a
+    v.temperature_c = v.temperature_c if np.isnan(f.battery_temperature_c) else f.battery_temperature_c
+    v.soh_pct = v.soh_pct if np.isnan(f.battery_soh_pct) else f.battery_soh_pct
+    v.range_m = v.range_m if np.isnan(f.range_m) else f.range_m
+    v.tyre_min_kpa = v.tyre_min_kpa if np.isnan(tyre_kpa) else tyre_kpa
+    v.odometer_m = v.odometer_m if np.isnan(f.odometer_m) else f.odometer_m
+    if len(f.firmware_version) > 0:
+        v.firmware_version = f.firmware_version
+
+
+@inlined
+def _newest(
+    header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int, clock_off_ms: int, previous_offset: int
+) -> None:
+    """A frame that is not older than any before it: it is the vehicle's present."""
+    rules = told.rules[0]
+    model = told.models[v.model]
+    w = v.minute
+    newest_ms = np.int64(v.newest_ms)
+    start_ms = windows.start_of(time_ms, rules.window_ms)
+    before_status = v.status
+    way_m, rise_m, out_wh, dt_ms = 0.0, 0.0, 0.0, 0
+    seen = newest_ms != NEVER_MS
+    if seen:
+        dt_ms = time_ms - newest_ms
+        way_m = intervals.way(v, f, dt_ms)
+        rise_m = intervals.rise(v, f, dt_ms)
+        out_wh = intervals.energy_wh(v, f, dt_ms)
+        trips.travel(store, v, way_m, out_wh)
+        if w.frames and w.start_ms != start_ms and dt_ms <= intervals.LONGEST_MS:
+            part = (w.start_ms + rules.window_ms - newest_ms) / dt_ms
+            intervals.add(w, before_status, dt_ms * 1e-3, part, way_m, rise_m, out_wh)
+    windows.move_on(header, store, out.windows, v, slot, time_ms, rules.window_ms)
+    if seen and dt_ms <= intervals.LONGEST_MS:
+        part = 1.0 if newest_ms >= start_ms else (time_ms - start_ms) / dt_ms
+        intervals.add(w, before_status, dt_ms * 1e-3, part, way_m, rise_m, out_wh)
+    windows.fold(w, f, time_ms)
+    v.newest_ms = time_ms
+
+    before_pct = v.soc_pct
+    swapped = model.swappable and f.status & _IN_USE_OR_CHARGING == 0 and np.float64(f.battery_soc_pct) - before_pct >= rules.swap_jump_pct
+    tyre_kpa = windows.tyre_min(f)
+    _keep(v, f, tyre_kpa, told)
+    signals.anchor(v, f, rules)
+    trips.follow(header, store, out.facts, v, slot, f, at, time_ms, rules.trip_end_dwell_ms)
+    if swapped:
+        row = report.blank(header, out.facts, v, slot, _SWAPPED, 0)
+        report.of_frame(row, f, at, time_ms)
+        row.first_offset = previous_offset
+        row.value[0] = before_pct
+        row.value[1] = f.battery_soc_pct
+    bad_a, good_a, known_a = signals.of_battery(f, rules, model)
+    bad_b, good_b, known_b = signals.of_body(v, f, rules, model, tyre_kpa, clock_off_ms != 0)
+    bad_c, good_c, known_c = signals.of_place(told, v, f, rules, model)
+    bad, good, known = bad_a | bad_b | bad_c, good_a | good_b | good_c, known_a | known_b | known_c
+    if (bad & ~np.int64(v.active)) | (good & np.int64(v.active)) | v.pending:
+        conditions.settle(header, store, out.facts, told, v, slot, f, at, time_ms, bad, good, known, clock_off_ms)
+
+
+@inlined
+def _older(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int) -> None:
+    """A frame that comes out of order while its window is open: folded there, and a crash is a crash."""
+    rules = told.rules[0]
+    start_ms = windows.start_of(time_ms, rules.window_ms)
+    if v.minute.start_ms == start_ms:
+        windows.fold(v.minute, f, time_ms)
+    else:
+        windows.fold(windows.before_at(header, store, v, slot, start_ms, rules.window_ms), f, time_ms)
+    bits = signals.at_any_age(v, f, rules, told.models[v.model]) & signals.CRASH & ~np.int64(v.active)
+    if bits:
+        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 0)
+
+
+@inlined
+def _late(header: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int) -> None:
+    """A frame of a closed window: counted, and tells of what is true at any age."""
+    header.late += 1
+    v.late += 1
+    if v.city == 0 and geofence.positioned(f):
+        v.city = geofence.city_of(told.cities, f.latitude_e7, f.longitude_e7, v.city)
+    bits = signals.at_any_age(v, f, told.rules[0], told.models[v.model]) & ~np.int64(v.active | v.late_raised)
+    if bits:
+        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 1)
+        v.late_raised |= bits
+
+
+@inlined
+def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int) -> None:
+    """Take the frame at row `at`. There is room for all that it may write."""
+    rules = told.rules[0]
+    header.received += 1
+    slot = slots.find(store.table, store.vehicles, f.device_hi, f.device_lo)
+    first_sight = slot < 0
+    if first_sight:
+        slot = _admit(header, store, told.blank[0], f)
+    v = store.vehicles[slot]
+    v.received += 1
+    store.dirty[slot >> BLOCK_SHIFT] = 1
+    if audit.check(header, store, v, np.int64(f.boot_id), np.int64(f.seq), np.int64(f.previous_last_seq), first_sight):
+        header.duplicate += 1
+        v.duplicate += 1
+        return
+    previous_offset = np.int64(v.offset)
+    _hear(header, store, out, told, v, slot, f, at, first_sight)
+    stream_ms = np.int64(header.stream_ms)
+    time_ms = np.int64(f.time_ms)
+    if time_ms > stream_ms + AHEAD_MS or time_ms < stream_ms - BEHIND_MS:
+        if time_ms > stream_ms:
+            header.clock_ahead += 1
+        else:
+            header.too_old += 1
+        v.quarantined += 1
+        if not v.active & signals.SENSOR:
+            conditions.settle(
+                header, store, out.facts, told, v, slot, f, at, stream_ms, signals.SENSOR, 0, signals.SENSOR, time_ms - stream_ms
+            )
+        return
+    clock_off_ms = max(0, time_ms - stream_ms)
+    time_ms = min(time_ms, stream_ms)
+    end_ms = windows.start_of(time_ms, rules.window_ms) + rules.window_ms
+    if end_ms + GRACE_MS <= v.newest_ms or stream_ms >= end_ms + PATIENCE_MS:
+        _late(header, out, told, v, slot, f, at, time_ms)
+        return
+    header.processed += 1
+    v.late_raised = 0
+    if time_ms >= v.newest_ms:
+        _newest(header, store, out, told, v, slot, f, at, time_ms, clock_off_ms, previous_offset)
+    else:
+        _older(header, store, out, told, v, slot, f, at, time_ms)

@@ -1,0 +1,125 @@
+"""The one kernel that walks a batch: stream time, timers, operations, frames. All else is a part of it, inlined.
+
+Every row of the batch is taken whole or not at all, and what it does depends on the rows before it alone: the batch may be cut anywhere.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.codecs.operations import Operation
+from fleetpulse.codecs.schema import Kind
+from fleetpulse.state import conditions, frame, report, signals, slots, timers
+from fleetpulse.state.facts import Cause, Fact
+from fleetpulse.state.vehicle import BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
+
+DONE, FULL, BOUNDARY = 0, 1, 2
+"""Why the kernel came back: the batch is through, a buffer or pool may be too small for the next row, an interval boundary."""
+FACTS_A_ROW = 32
+WINDOWS_A_ROW = 4
+MARKS_A_ROW = 2
+
+_FRAME, _OPERATION_ROW = int(Kind.FRAME), int(Kind.OPERATION)
+_PICKED_UP, _ANCHORED = int(Flag.PICKED_UP), int(Flag.ANCHORED)
+_OPERATION, _BY_OPERATION = int(Fact.OPERATION), int(Cause.OPERATION)
+_MAINTENANCE_DONE, _PICK_UP, _DROP_OFF = int(Operation.MAINTENANCE_DONE), int(Operation.REBALANCE_PICK_UP), int(Operation.DROP_OFF)
+_DECOMMISSIONED, _RECOMMISSIONED = int(Operation.DECOMMISSIONED), int(Operation.RECOMMISSIONED)
+_GAPS, _DWELLS, _TRIPS, _BEFORE = int(Pool.GAPS), int(Pool.DWELLS), int(Pool.TRIPS), int(Pool.BEFORE)
+
+
+@inlined
+def _room(header: Any, store: Any, out: Any) -> int:
+    """How many rows may be taken before anything could be full: a row takes at most one slot and one block of each pool."""
+    rows = min((len(out.facts) - header.facts) // FACTS_A_ROW, (len(out.windows) - header.windows) // WINDOWS_A_ROW)
+    rows = min(rows, (len(store.marks) - header.marks) // MARKS_A_ROW)
+    rows = min(rows, len(store.vehicles) - header.live)
+    rows = min(rows, len(store.gaps) - header.taken[_GAPS])
+    rows = min(rows, len(store.dwells) - header.taken[_DWELLS])
+    rows = min(rows, len(store.trips) - header.taken[_TRIPS])
+    return min(rows, len(store.before) - header.taken[_BEFORE])
+
+
+@inlined
+def _advance(header: Any, rules: Any, time_ms: int) -> bool:
+    """Let stream time go on to time_ms, which is later. True when it crosses a whole second. A long jump was an outage of ours."""
+    before_ms = np.int64(header.stream_ms)
+    header.stream_ms = time_ms
+    if before_ms == 0:
+        return False
+    if time_ms - before_ms > rules.silence_jump_ms:
+        header.outage_ms += time_ms - before_ms
+    if time_ms // rules.interval_ms != before_ms // rules.interval_ms:
+        header.boundary_ms = time_ms // rules.interval_ms * rules.interval_ms
+    return time_ms // 1000 != before_ms // 1000
+
+
+@inlined
+def _by_operation(row: Any, f: Any, at: int) -> None:
+    row.cause = _BY_OPERATION
+    row.row = at
+    row.event_ms = f.time_ms
+    row.append_ms = f.append_ms
+    row.first_offset = f.offset
+    row.last_offset = f.offset
+
+
+@inlined
+def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
+    """Report an operation of a known vehicle, and what it changes here: a crash is over, staff has the vehicle, or no longer."""
+    slot = slots.find(store.table, store.vehicles, f.device_hi, f.device_lo)
+    if slot < 0:
+        header.operations_unknown += 1
+        return
+    v = store.vehicles[slot]
+    store.dirty[slot >> BLOCK_SHIFT] = 1
+    _by_operation(report.blank(header, facts, v, slot, _OPERATION, 0), f, at)
+    if f.operation == _MAINTENANCE_DONE:
+        v.flags &= 0xFF ^ _ANCHORED
+        first = conditions.clear_by_hand(header, facts, v, slot, signals.CRASH | signals.THEFT)
+        for i in range(first, header.facts):
+            _by_operation(facts[i], f, at)
+    elif f.operation in (_PICK_UP, _DECOMMISSIONED):
+        v.flags |= _PICKED_UP
+    elif f.operation in (_DROP_OFF, _RECOMMISSIONED):
+        v.flags &= 0xFF ^ (_PICKED_UP | _ANCHORED)
+
+
+@kernel(types.int64(FRAMES_T, HEADER_T, STORE_T, TOLD_T, OUT_T))
+def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
+    """Go on with the batch at headers[0].row until DONE, FULL or BOUNDARY.
+
+    frames   (N,) FRAME in offset order
+    headers  (1,) HEADER; `facts` and `windows` are how many rows of `out` are written
+    """
+    header = headers[0]
+    rules = told.rules[0]
+    header.facts = 0
+    header.windows = 0
+    left = 0
+    while True:
+        if header.sweep_slot >= 0:
+            if not timers.sweep(header, store, out, rules):
+                return FULL
+            left = 0
+        if header.boundary_ms != 0:
+            return BOUNDARY
+        if header.row == len(frames):
+            return DONE
+        f = frames[header.row]
+        if f.append_ms > header.stream_ms and _advance(header, rules, f.append_ms) and header.deadline_ms <= header.stream_ms:
+            header.sweep_slot = 0
+            continue
+        if header.boundary_ms != 0:
+            continue
+        if left == 0:
+            left = _room(header, store, out)
+            if left == 0:
+                return FULL
+        left -= 1
+        if f.kind == _FRAME:
+            frame.take(header, store, told, out, f, header.row)
+        elif f.kind == _OPERATION_ROW:
+            _operate(header, store, out.facts, f, header.row)
+        header.row += 1

@@ -1,0 +1,118 @@
+"""The slot table: device id to dense row. Open addressing with linear probing over one array of (tag, slot + 1) words.
+
+The table is at most half full; the caller makes it larger in time. A freed slot is taken again by the next new vehicle, the last freed one
+first, so that slots depend on the log alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.state.vehicle import FOREVER_MS, HEADER_T, STORE_T, Flag
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_ZERO = np.uint64(0)
+_LIVE = int(Flag.LIVE)
+
+
+@inlined
+def mixed(device_hi: np.uint64, device_lo: np.uint64) -> np.uint64:
+    """Hash of a device id (multiplicative, 2^64 / golden ratio); the upper half tags the entry, the lower half places it."""
+    h = (device_hi ^ (device_hi >> _SHIFT)) * _MIX
+    h = (h ^ device_lo ^ (h >> _SHIFT)) * _MIX
+    return h ^ (h >> _SHIFT)
+
+
+@inlined
+def find(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) -> int:
+    """The vehicle's slot; -1 when it has none."""
+    mask = np.int64(len(table) - 1)
+    h = mixed(device_hi, device_lo)
+    tag = h >> _SHIFT
+    at = np.int64(h & _LOW) & mask
+    while table[at] != _ZERO:
+        if table[at] >> _SHIFT == tag:
+            slot = np.int64(table[at] & _LOW) - 1
+            if vehicles[slot].device_hi == device_hi and vehicles[slot].device_lo == device_lo:
+                return slot
+        at = (at + 1) & mask
+    return -1
+
+
+@inlined
+def place(table: Any, device_hi: np.uint64, device_lo: np.uint64, slot: int) -> None:
+    """Enter a vehicle that is not in the table."""
+    mask = np.int64(len(table) - 1)
+    h = mixed(device_hi, device_lo)
+    at = np.int64(h & _LOW) & mask
+    while table[at] != _ZERO:
+        at = (at + 1) & mask
+    table[at] = (h >> _SHIFT << _SHIFT) | np.uint64(slot + 1)
+
+
+@inlined
+def take(header: Any, vehicles: Any) -> int:
+    """A slot for a new vehicle, its record as it was left. There must be room."""
+    slot = np.int64(header.free_slot)
+    if slot >= 0:
+        header.free_slot = np.int64(vehicles[slot].boot_id) - 1
+    else:
+        slot = np.int64(header.slots)
+        header.slots = slot + 1
+    header.live += 1
+    return slot
+
+
+@inlined
+def release(header: Any, store: Any, slot: int) -> None:
+    """Take a vehicle out of the table (shifting back those that probing put behind it) and free its slot."""
+    table, vehicles = store.table, store.vehicles
+    mask = np.int64(len(table) - 1)
+    v = vehicles[slot]
+    at = np.int64(mixed(v.device_hi, v.device_lo) & _LOW) & mask
+    while np.int64(table[at] & _LOW) != slot + 1:
+        at = (at + 1) & mask
+    hole = at
+    while True:
+        at = (at + 1) & mask
+        if table[at] == _ZERO:
+            break
+        other = vehicles[np.int64(table[at] & _LOW) - 1]
+        home = np.int64(mixed(other.device_hi, other.device_lo) & _LOW) & mask
+        if (at - home) & mask >= (at - hole) & mask:
+            table[hole] = table[at]
+            hole = at
+    table[hole] = _ZERO
+    v.flags = 0
+    v.device_hi = _ZERO
+    v.device_lo = _ZERO
+    v.boot_id = np.uint32(header.free_slot + 1)
+    header.free_slot = slot
+    header.live -= 1
+    store.deadlines[slot] = FOREVER_MS
+
+
+@kernel(types.void(HEADER_T, STORE_T))
+def fill(header: Any, store: Any) -> None:
+    """Enter all live vehicles into an empty table, after it grew or a snapshot was restored."""
+    for slot in range(header[0].slots):
+        v = store.vehicles[slot]
+        if v.flags & _LIVE:
+            place(store.table, v.device_hi, v.device_lo, slot)
+
+
+@kernel(types.void(types.uint64[::1], types.uint64[::1], HEADER_T, STORE_T, types.int64[::1]))
+def look_up(device_hi: Any, device_lo: Any, header: Any, store: Any, into: Any) -> None:
+    """into[i] = slot of the i-th device id, -1 when it has none."""
+    for i in range(len(device_hi)):
+        into[i] = find(store.table, store.vehicles, device_hi[i], device_lo[i])
+
+
+def table_for(capacity: int) -> NDArray[np.uint64]:
+    """An empty table in which `capacity` vehicles fill at most half."""
+    return np.zeros(1 << max(4, (2 * capacity - 1).bit_length()), dtype=np.uint64)

@@ -1,0 +1,298 @@
+"""What a shard remembers, as bytes: one record a vehicle, pools for what few vehicles have at a time, one header. Layout only.
+
+A record is at most 400 bytes, the open window included; what is rare (open gaps, a running dwell, a trip, the window before) stands in a
+pool of blocks that the record points to (index + 1; 0: none). LAYOUT names the version: a snapshot of another one is refused.
+"""
+
+from enum import IntEnum, IntFlag
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from fleetpulse.codecs.schema import FRAME, MISSING_E7
+from fleetpulse.codecs.tables import WINDOW
+from fleetpulse.state.facts import FACT, Condition
+from fleetpulse.state.geofence import CITIES_T, INTS_T, POINTS_T, ZONES_T
+from fleetpulse.state.parameters import MODEL, PARAMETER
+
+LAYOUT = 1
+BLOCK_SHIFT = 9
+BLOCK = 1 << BLOCK_SHIFT
+"""Slots in one block of the public state."""
+NEVER_MS = -(1 << 62)
+"""Event time before the first frame."""
+FOREVER_MS = 1 << 62
+"""A deadline that does not come."""
+GAPS = 8
+"""Open gaps that a vehicle can have."""
+BOOTS = 4
+"""Older boots, of which it is not yet known where they ended, that a vehicle can have."""
+DWELLS = len(Condition)
+
+
+class Flag(IntFlag):
+    """Bits of a vehicle's `flags`."""
+
+    LIVE = 1  # the slot is in use
+    PICKED_UP = 2  # staff has it: rebalance_pick_up or decommissioned is open
+    ANCHORED = 4  # locked_* say where it was locked
+    MOVED = 8  # its cell must be found anew
+
+
+class Pool(IntEnum):
+    """Index of each pool in the header's `free`, `used` and `taken`."""
+
+    GAPS = 0
+    DWELLS = 1
+    TRIPS = 2
+    BEFORE = 3
+
+
+MINUTE: np.dtype[np.void] = np.dtype(
+    [
+        ("start_ms", "<i8"),
+        ("first_offset", "<i8"),
+        ("last_offset", "<i8"),
+        ("first_ms", "<i4"),  # since start_ms: the earliest and the latest frame
+        ("last_ms", "<i4"),
+        ("frames", "<u4"),  # 0: no window is open
+        ("boot_id", "<u4"),
+        ("seq", "<u4"),
+        ("latitude_e7", "<i4"),
+        ("longitude_e7", "<i4"),
+        ("distance_m", "<f4"),
+        ("climb_m", "<f4"),
+        ("in_use_s", "<f4"),
+        ("charging_s", "<f4"),
+        ("moving_s", "<f4"),
+        ("energy_out_wh", "<f4"),
+        ("speed_max", "<f4"),
+        ("soc_first", "<f4"),
+        ("soc_last", "<f4"),
+        ("soc_min", "<f4"),
+        ("voltage_min", "<f4"),
+        ("current_min", "<f4"),
+        ("temperature_max", "<f4"),
+        ("tyre_min", "<f4"),
+        ("soh", "<f4"),
+        ("cycles", "<i4"),
+        ("sums", "<f4", (10,)),  # speed, voltage, current, temperature, ambient, accel rms, vibration bands 1-4
+        ("counts", "<u2", (10,)),
+    ],
+    align=True,
+)
+"""An open window of one vehicle."""
+
+VEHICLE: np.dtype[np.void] = np.dtype(
+    [
+        ("device_hi", "<u8"),
+        ("device_lo", "<u8"),
+        ("newest_ms", "<i8"),  # event time of the newest processed frame
+        ("heard_ms", "<i8"),  # stream time of the last heard frame
+        ("heard_alive_ms", "<i8"),  # the same without our own outages
+        ("offset", "<i8"),  # of the last heard frame
+        ("boot_id", "<u4"),  # newest boot
+        ("seq", "<u4"),  # highest of it
+        ("closed_boots", "<u4"),  # bit i: all frames of boot boot_id - 1 - i are known, seen or in a gap
+        ("gaps", "<i4"),  # blocks of the pools
+        ("dwells", "<i4"),
+        ("trip", "<i4"),
+        ("before", "<i4"),
+        ("status", "<u4"),
+        ("active", "<u4"),  # bit of each condition
+        ("pending", "<u4"),  # of each condition that is about to change
+        ("late_raised", "<u4"),  # of each that late frames have raised since the last frame that was not late
+        ("latitude_e7", "<i4"),
+        ("longitude_e7", "<i4"),
+        ("locked_latitude_e7", "<i4"),
+        ("locked_longitude_e7", "<i4"),
+        ("locked_accuracy_m", "<f4"),
+        ("odometer_m", "<f8"),
+        ("fault_bits", "<u8"),
+        ("accuracy_m", "<f4"),
+        ("speed_mps", "<f4"),
+        ("heading_deg", "<f4"),
+        ("altitude_m", "<f4"),
+        ("soc_pct", "<f4"),
+        ("voltage_v", "<f4"),
+        ("current_a", "<f4"),
+        ("temperature_c", "<f4"),
+        ("soh_pct", "<f4"),
+        ("range_m", "<f4"),
+        ("tyre_min_kpa", "<f4"),
+        ("trips", "<u4"),
+        ("duplicate", "<u4"),
+        ("late", "<u4"),
+        ("quarantined", "<u4"),
+        ("flags", "u1"),
+        ("city", "u1"),
+        ("model", "u1"),
+        ("received", "<i8"),
+        ("missing", "<i8"),
+        ("firmware_version", "S16"),
+        ("minute", MINUTE),
+    ],
+    align=True,
+)
+"""One vehicle: hot fields first; last good values, audit, and the window of its newest frame."""
+assert VEHICLE.itemsize <= 400, "a vehicle costs at most 400 bytes"
+
+GAP: np.dtype[np.void] = np.dtype(
+    [
+        ("next", "<i4"),
+        ("gaps", "<i4"),
+        ("boots", "<i4"),
+        ("boot_id", "<u4", (GAPS,)),
+        ("first", "<u4", (GAPS,)),
+        ("last", "<u4", (GAPS,)),
+        ("old_boot_id", "<u4", (BOOTS,)),
+        ("old_last", "<u4", (BOOTS,)),
+    ],
+    align=True,
+)
+"""Open gaps, sorted by (boot_id, first), and older boots of which the end is not known, sorted, with the highest seq seen."""
+
+DWELL: np.dtype[np.void] = np.dtype([("next", "<i4"), ("since_ms", "<i8", (DWELLS,)), ("first_offset", "<i8", (DWELLS,))], align=True)
+"""Since when each pending condition has been about to change."""
+
+TRIP: np.dtype[np.void] = np.dtype(
+    [
+        ("next", "<i4"),
+        ("ending", "u1"),  # not in use since ended_ms, the dwell is running
+        ("unlocked", "u1"),  # it was seen unlocked in this trip
+        ("paused", "u1"),
+        ("trip_hi", "<u8"),
+        ("trip_lo", "<u8"),
+        ("started_ms", "<i8"),
+        ("ended_ms", "<i8"),
+        ("ended_offset", "<i8"),
+        ("distance_m", "<f8"),
+        ("energy_wh", "<f8"),
+        ("soc_start_pct", "<f4"),
+        ("start_latitude_e7", "<i4"),
+        ("start_longitude_e7", "<i4"),
+    ],
+    align=True,
+)
+"""A trip that is going on."""
+
+BEFORE: np.dtype[np.void] = np.dtype([("next", "<i4"), ("minute", MINUTE)], align=True)
+"""The window before the newest frame's, while it is open."""
+
+MARK: np.dtype[np.void] = np.dtype(
+    [("latitude_e7", "<i4"), ("longitude_e7", "<i4"), ("soc_pct", "<f4"), ("city", "u1"), ("model", "u1"), ("end", "u1")], align=True
+)
+"""Where a trip started or ended since the last zone report."""
+
+COUNTERS = (
+    "received",
+    "processed",
+    "duplicate",
+    "late",
+    "missing",
+    "clock_ahead",
+    "too_old",
+    "implausible",
+    "gaps_overflow",
+    "operations_unknown",
+    "evicted",
+)
+
+HEADER: np.dtype[np.void] = np.dtype(
+    [
+        ("stream_ms", "<i8"),
+        ("outage_ms", "<i8"),
+        ("boundary_ms", "<i8"),  # to be reported once the sweep is through
+        ("deadline_ms", "<i8"),  # no vehicle has an earlier one
+        ("sweep_slot", "<i8"),  # the timers go on here; -1: no sweep is running
+        ("sweep_ms", "<i8"),  # the earliest deadline among the slots swept
+        ("slots", "<i8"),  # in use or freed
+        ("live", "<i8"),
+        ("free_slot", "<i8"),  # the last freed one; a freed record's `boot_id` points on
+        ("marks", "<i8"),
+        ("free", "<i8", (4,)),  # by Pool: the last freed block + 1
+        ("used", "<i8", (4,)),  # blocks ever taken
+        ("taken", "<i8", (4,)),  # blocks in use
+        ("facts", "<i8"),  # rows in the output buffers
+        ("windows", "<i8"),
+        ("row", "<i8"),  # the next row of the batch
+        *((name, "<i8") for name in COUNTERS),
+    ],
+    align=True,
+)
+
+
+class Store(NamedTuple):
+    """All that a shard remembers, beside its header: arrays that grow."""
+
+    vehicles: NDArray[Any]  # (capacity,) VEHICLE
+    deadlines: NDArray[np.int64]  # (capacity,) a time before which nothing happens to the vehicle by itself
+    table: NDArray[np.uint64]  # (power of two,) slot table
+    gaps: NDArray[Any]
+    dwells: NDArray[Any]
+    trips: NDArray[Any]
+    before: NDArray[Any]
+    marks: NDArray[Any]
+    dirty: NDArray[np.uint8]  # (blocks,) changed since they were last taken
+
+
+class Told(NamedTuple):
+    """Parameters, as kernels read them."""
+
+    rules: NDArray[Any]  # (1,) PARAMETER
+    blank: NDArray[Any]  # (1,) VEHICLE that was never heard of
+    models: NDArray[Any]  # (M,) MODEL
+    known: NDArray[np.bool_]  # (M,)
+    cities: NDArray[Any]
+    zones: NDArray[Any]
+    points: NDArray[np.float64]
+    cells: NDArray[np.int32]
+    entries: NDArray[np.int32]
+
+
+class Out(NamedTuple):
+    """Output buffers."""
+
+    facts: NDArray[Any]
+    windows: NDArray[Any]
+
+
+def _records(dtype: np.dtype[np.void]) -> Any:
+    return numba.from_dtype(dtype)[::1]
+
+
+FRAMES_T = _records(FRAME)
+HEADER_T = _records(HEADER)
+STORE_T = types.NamedTuple(
+    [
+        _records(VEHICLE),
+        types.int64[::1],
+        types.uint64[::1],
+        _records(GAP),
+        _records(DWELL),
+        _records(TRIP),
+        _records(BEFORE),
+        _records(MARK),
+        types.uint8[::1],
+    ],
+    Store,
+)
+TOLD_T = types.NamedTuple(
+    [_records(PARAMETER), _records(VEHICLE), _records(MODEL), types.boolean[::1], CITIES_T, ZONES_T, POINTS_T, INTS_T, INTS_T], Told
+)
+OUT_T = types.NamedTuple([_records(FACT), _records(WINDOW)], Out)
+
+
+def blank() -> NDArray[Any]:
+    """(1,) VEHICLE that was never heard of."""
+    record = np.zeros(1, dtype=VEHICLE)
+    record["newest_ms"] = NEVER_MS
+    for name in ("latitude_e7", "longitude_e7", "locked_latitude_e7", "locked_longitude_e7"):
+        record[name] = MISSING_E7
+    for name, (dtype, *_) in (VEHICLE.fields or {}).items():
+        if dtype.kind == "f":
+            record[name] = np.nan
+    return record
