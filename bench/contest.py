@@ -1,0 +1,241 @@
+"""Runs one rival: its environment, its process on a topic, how long it took and what it spent, its results.
+
+A rival is a program in rivals/<name>/ that reads its topics' names from the environment, prints READY when it is about to read, and
+ends by itself or is ended when all results are there. What stands before READY (interpreter, imports, JVM start) is not counted.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetpulse.bench import maven, topic, versions
+from fleetpulse.bench.measure import Tree
+from fleetpulse.bench.task import Results, parse
+from fleetpulse.flows.child import end, spawn
+
+INSTALL_S = 900.0
+READY_S = 120.0
+STOP_S = 10.0
+LOOK_S = 0.05
+NUDGE_S = 0.5
+SETTLE_S, SETTLE_LIMIT_S = 1.0, 20.0
+RESULT_PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rival runs: the broker, and a folder for environments that outlives the run."""
+
+    address: str
+    environments: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One competitor.
+
+    name      also of its figures, `rivals.<name>`
+    folder    in bench/rivals/
+    package   whose pinned version is shown
+    command   makes the command line; called with the place after `prepare`
+    threads   told to the program
+    share     of the sample's frames that it gets: slow ones get fewer, so that the run stays bounded
+    """
+
+    name: str
+    folder: str
+    package: str
+    command: Callable[[Path], Sequence[str]]
+    prepare: Callable[[Path, Path], None]
+    threads: int = 1
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """complete: all results were there within the limit. Seconds count from READY to the last result, and CPU of all its processes."""
+
+    results: Results
+    complete: bool
+    start_s: float
+    wall_s: float
+    cpu_s: float
+    rss_bytes: int
+
+
+class RivalError(Exception):
+    """A rival cannot be run; the text says why."""
+
+
+def python_environment(source: Path, folder: Path) -> None:
+    """A virtual environment with the rival's pinned requirements; made anew when they changed. Raises MissingToolError."""
+    wanted = (source / "requirements.txt").read_text(encoding="utf-8")
+    installed = folder / "installed.txt"
+    if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        raise maven.MissingToolError("uv must be installed beside Python (make setup); it is not")
+    for command in (
+        [str(uv), "venv", "--quiet", "--python", sys.executable, str(folder)],
+        [
+            str(uv),
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--python",
+            str(_python(folder)),
+            "-r",
+            str(source / "requirements.txt"),
+        ],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        if done.returncode != 0:
+            raise maven.MissingToolError(f"{source.name}'s packages must install; got: {done.stderr.strip().splitlines()[-1]}")
+    installed.write_text(wanted, encoding="utf-8")
+
+
+def java_project(source: Path, folder: Path) -> None:
+    """The rival's classes and jars. Raises MissingToolError."""
+    maven.package(source, folder)
+
+
+def _python(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def _java(folder: Path, *flags: str) -> list[str]:
+    level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+    return [maven.java(), "-Xmx2g", level, *flags, "-cp", f"{folder}/classes:{folder}/lib/*", "Rival"]
+
+
+def _flink(folder: Path) -> list[str]:
+    opens = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("util", "lang", "time")]
+    return _java(folder, *opens)
+
+
+RIVALS = (
+    Rival(
+        "bytewax",
+        "bytewax",
+        "bytewax",
+        lambda folder: [str(_python(folder)), "-m", "bytewax.run", "dataflow:flow"],
+        python_environment,
+        share=0.25,
+    ),
+    Rival(
+        "quixstreams", "quixstreams", "quixstreams", lambda folder: [str(_python(folder)), "application.py"], python_environment, share=0.25
+    ),
+    Rival("pathway_1", "pathway", "pathway", lambda folder: [str(_python(folder)), "pipeline.py"], python_environment),
+    Rival("pathway_2", "pathway", "pathway", lambda folder: [str(_python(folder)), "pipeline.py"], python_environment, threads=2),
+    Rival("kafka_streams_1", "kafka_streams", "kafka-streams", _java, java_project),
+    Rival("kafka_streams_2", "kafka_streams", "kafka-streams", _java, java_project, threads=2),
+    Rival("flink_1", "flink", "flink", _flink, java_project),
+    Rival("flink_2", "flink", "flink", _flink, java_project, threads=2),
+)
+
+
+def run(rival: Rival, place: Place, *, source: str, wanted: Results, limit_s: float, nudge: Callable[[], None]) -> Outcome:
+    """Run a rival over the topic `source`. Raises MissingToolError (no environment) and RivalError (it ended without results).
+
+    nudge  called every NUDGE_S: writes another closer to each partition, for systems that emit closed windows only when a
+           record comes (Kafka Streams: at most once a second)
+    """
+    project, environment = versions.RIVALS / rival.folder, place.environments / rival.folder
+    rival.prepare(project, environment)
+    windows, events = f"{rival.name}.windows", f"{rival.name}.events"
+    for name in (windows, events):
+        topic.create(place.address, name, RESULT_PARTITIONS)
+    scratch = place.scratch / rival.name
+    scratch.mkdir(parents=True)
+    variables = {
+        "RIVAL_NAME": rival.name,
+        "RIVAL_BROKERS": place.address,
+        "RIVAL_INPUT": source,
+        "RIVAL_WINDOWS": windows,
+        "RIVAL_EVENTS": events,
+        "RIVAL_THREADS": str(rival.threads),
+        "RIVAL_FOLDER": str(scratch / "state"),
+        "PATHWAY_THREADS": str(rival.threads),
+        "PYTHONUNBUFFERED": "1",
+    }
+    log_file = scratch / "log.txt"
+    watch = topic.Watch(place.address, [windows, events])
+    began = time.monotonic()
+    process = spawn(rival.command(environment), log_file, cwd=project, env={**os.environ, **variables})
+    try:
+        _await_ready(process, log_file)
+        start_s = time.monotonic() - began
+        return _measure(process, watch, place, (windows, events), wanted, start_s, limit_s, log_file, nudge)
+    finally:
+        end(process, limit_s=STOP_S)
+        watch.close()
+        topic.delete(place.address, [windows, events])
+
+
+def _await_ready(process: subprocess.Popen[bytes], log_file: Path) -> None:
+    until = time.monotonic() + READY_S
+    while b"READY" not in log_file.read_bytes():
+        if process.poll() is not None or time.monotonic() > until:
+            raise RivalError(f"it must say READY within {READY_S:g} s; {_last_line(log_file)} (exit code {process.poll()})")
+        time.sleep(0.01)
+
+
+def _measure(
+    process: subprocess.Popen[bytes],
+    watch: topic.Watch,
+    place: Place,
+    topics: tuple[str, str],
+    wanted: Results,
+    start_s: float,
+    limit_s: float,
+    log_file: Path,
+    nudge: Callable[[], None],
+) -> Outcome:
+    tree = Tree(process.pid)
+    tree.look()
+    wall, cpu, rss, nudged = time.monotonic(), tree.cpu_s, 0, time.monotonic()
+    expected = len(wanted.windows), len(wanted.events)
+    while True:
+        ended = process.poll() is not None
+        complete = all(watch.records(name) >= n for name, n in zip(topics, expected, strict=True))
+        tree.look()
+        rss = max(rss, tree.rss_bytes())
+        now = time.monotonic()
+        if complete or ended or now - wall > limit_s:
+            break
+        if now - nudged > NUDGE_S:
+            nudge()
+            nudged = now
+        time.sleep(LOOK_S)
+    wall_s, cpu_s = time.monotonic() - wall, tree.cpu_s - cpu
+    _settle(watch)
+    values = ([message.value() or b"" for message in topic.read(place.address, name)] for name in topics)
+    results = parse(*values)
+    if ended and not results.windows:
+        raise RivalError(f"it must write windows; it ended with {process.returncode}: {_last_line(log_file)}")
+    return Outcome(results, complete, start_s, wall_s, cpu_s, rss)
+
+
+def _settle(watch: topic.Watch) -> None:
+    """Wait until nothing comes any more: the windows of the closers may stand before the last that count."""
+    until, before = time.monotonic() + SETTLE_LIMIT_S, watch.ends()
+    while time.monotonic() < until:
+        time.sleep(SETTLE_S)
+        now = watch.ends()
+        if now == before:
+            return
+        before = now
+
+
+def _last_line(log_file: Path) -> str:
+    lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

@@ -1,0 +1,143 @@
+"""Benchmark topics: create one, fill it in bulk, read its ends and its records. Plain confluent-kafka; no fleetpulse source or sink."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from fleetpulse.config.kafka import MAX_RECORD_BYTES
+
+TIMEOUT_S = 30.0
+_SLICE = 10_000
+_QUIET: dict[str, int | str] = {"log_level": 2}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is produced. partition None: by Java's hash of the key."""
+
+    value: bytes
+    timestamp_ms: int
+    key: bytes | None = None
+    partition: int | None = None
+
+
+def create(address: str, name: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
+    """A new topic; returns when clients see it. Raises KafkaException when it exists or Kafka refuses, TimeoutError."""
+    admin = AdminClient({**_QUIET, "bootstrap.servers": address})
+    settings = {"max.message.bytes": str(MAX_RECORD_BYTES), **(config or {})}
+    admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(TIMEOUT_S)
+    until = time.monotonic() + TIMEOUT_S
+    while name not in admin.list_topics(timeout=TIMEOUT_S).topics:
+        if time.monotonic() > until:
+            raise TimeoutError(f"Kafka must show the new topic {name} within {TIMEOUT_S:g} s")
+        time.sleep(0.02)
+
+
+def delete(address: str, names: Sequence[str]) -> None:
+    """Delete topics, so that a long benchmark needs no disk for what it has measured."""
+    admin = AdminClient({**_QUIET, "bootstrap.servers": address})
+    for future in admin.delete_topics(list(names)).values():
+        future.result(TIMEOUT_S)
+
+
+class Filler:
+    """A producer for bulk: LZ4, batches of up to 1 MiB, Java's partitioner. Raises KafkaException when a delivery failed."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self._name = name
+        self._failed = 0
+        self._producer = Producer(
+            {
+                **_QUIET,
+                "bootstrap.servers": address,
+                "compression.type": "lz4",
+                "linger.ms": 20,
+                "batch.size": 1 << 20,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": 500_000,
+                "queue.buffering.max.kbytes": 256 << 10,
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "delivery.report.only.error": True,
+            }
+        )
+
+    def _done(self, error: object, message: Message) -> None:
+        self._failed += error is not None
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Hand over the records; returns when the last is queued."""
+        produce, poll, name = self._producer.produce, self._producer.poll, self._name
+        for i, record in enumerate(records):
+            partition = -1 if record.partition is None else record.partition
+            while True:
+                try:
+                    produce(name, record.value, record.key, partition, timestamp=record.timestamp_ms, on_delivery=self._done)
+                except BufferError:  # the bounded queue is full
+                    poll(0.05)
+                else:
+                    break
+            if i % 1000 == 0:
+                poll(0)
+
+    def settle(self) -> None:
+        """Returns when Kafka has everything."""
+        left = self._producer.flush(4 * TIMEOUT_S)
+        if left or self._failed:
+            raise KafkaException(f"Kafka must take every record of {self._name}; {self._failed} failed, {left} are open")
+
+
+def fill(address: str, name: str, records: Iterable[Record]) -> None:
+    """Write all records and wait for Kafka."""
+    filler = Filler(address, name)
+    filler.write(records)
+    filler.settle()
+
+
+class Watch:
+    """Reads how far topics have grown, without reading them: cheap enough to do while something else is measured."""
+
+    def __init__(self, address: str, names: Sequence[str]) -> None:
+        self._consumer = Consumer({**_QUIET, "bootstrap.servers": address, "group.id": "bench.watch", "enable.auto.commit": False})
+        topics = self._consumer.list_topics(timeout=TIMEOUT_S).topics
+        self._partitions = [TopicPartition(name, p) for name in names for p in sorted(topics[name].partitions)]
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """End offset of every partition."""
+        found = {}
+        for partition in self._partitions:
+            found[partition.topic, partition.partition] = self._consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)[1]
+        return found
+
+    def records(self, name: str) -> int:
+        """Records of a topic that nothing was deleted from and no transaction wrote to."""
+        return sum(end for (topic, _), end in self.ends().items() if topic == name)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def read(address: str, name: str) -> Iterator[Message]:
+    """All records that the topic holds now. Raises TimeoutError when Kafka is silent before their end."""
+    watch = Watch(address, [name])
+    ends = {partition: end for (_, partition), end in watch.ends().items() if end > 0}
+    watch.close()
+    consumer = Consumer({**_QUIET, "bootstrap.servers": address, "group.id": "bench.read", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in ends])
+    try:
+        while ends:
+            messages = consumer.consume(_SLICE, timeout=TIMEOUT_S)
+            if not messages:
+                raise TimeoutError(f"Kafka must give the rest of {name} within {TIMEOUT_S:g} s; partitions {sorted(ends)} are open")
+            for message in messages:
+                if message.error() is not None:
+                    raise KafkaException(message.error())
+                yield message
+                partition = message.partition()
+                if message.offset() + 1 >= ends.get(partition, 0):
+                    ends.pop(partition, None)
+    finally:
+        consumer.close()
