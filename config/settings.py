@@ -165,7 +165,7 @@ class Detect(_Section):
     warm_up_windows: int = Field(500, ge=10)
     anomaly_quantile: float = Field(0.9995, gt=0.5, lt=1)
     drain_delta_pct: float = Field(3.0, gt=0)
-    shadow: tuple[str, ...] = ()
+    shadow: tuple[Literal["drain", "powertrain", "vibration"], ...] = ()
 
 
 class Settings(BaseSettings):

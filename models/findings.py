@@ -1,0 +1,57 @@
+"""What the models found: something about a vehicle became true, or is over. Data only; alerts/findings.py makes events of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+MODELS = ("", "drain", "powertrain", "vibration")
+"""Names of the models by code."""
+
+Rule = Literal["battery_drain", "vibration"]
+ResolvedBy = Literal["swap", "recovered"]
+
+
+@dataclass(frozen=True)
+class FeatureShare:
+    """value in the unit that the name ends with; score: how many spreads off, or for a sum how much of its limit."""
+
+    name: str
+    value: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The window that a finding rests on, from tables.WINDOW. Missing floats are NaN; city and vehicle_model are codes."""
+
+    device_hi: int
+    device_lo: int
+    city: int
+    vehicle_model: int
+    start_ms: int
+    end_ms: int
+    closed_ms: int
+    first_offset: int
+    last_offset: int
+    latitude_deg: float
+    longitude_deg: float
+    soc_pct: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """raised       True: became true, False: is over
+    model        that says so, with its version in models.parameters.VERSIONS
+    raised_ms    end of the window that raised it
+    resolved_by  None while raised
+    values       measured values and limits by name
+    features     what drove the model, strongest first
+    """
+
+    rule: Rule
+    raised: bool
+    model: str
+    window: Judged
+    raised_ms: int
+    resolved_by: ResolvedBy | None
+    values: dict[str, float]
+    features: tuple[FeatureShare, ...]

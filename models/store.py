@@ -1,0 +1,53 @@
+"""Versioned bytes of learned state: a header in JSON, then sections of bytes. For our own recovery store alone.
+
+No I/O. What the sections mean is their owner's affair; here is only the frame around them and the refusal of a foreign one.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+_FRAME = struct.Struct("<4sHI")  # magic, version, length of the header
+
+
+class StoredStateError(RuntimeError):
+    """A snapshot that this program must not go on with. The text says what to do."""
+
+
+def pack(magic: bytes, version: int, header: dict[str, Any], sections: Sequence[bytes]) -> bytes:
+    """One copy of everything.
+
+    magic    4 bytes that name the owner
+    version  of the layout of header and sections
+    header   JSON data; what the reader must know before it touches a section
+    """
+    head = orjson.dumps({**header, "sections": [len(section) for section in sections]})
+    return b"".join((_FRAME.pack(magic, version, len(head)), head, *sections))
+
+
+def unpack(stored: bytes, magic: bytes, version: int, *, flow: str) -> tuple[dict[str, Any], list[bytes]]:
+    """Header and sections again. Raises StoredStateError when they are not of this owner and layout, or cut short.
+
+    flow  the dataflow whose recovery store it is, for the message
+    """
+    found = _FRAME.unpack_from(stored) if len(stored) >= _FRAME.size else (b"", 0, 0)
+    if found[:2] != (magic, version):
+        raise refused(f"{magic.decode()} version {version}", f"{found[0].decode('ascii', 'replace')} version {found[1]}", flow=flow)
+    begin = _FRAME.size + found[2]
+    header: dict[str, Any] = orjson.loads(stored[_FRAME.size : begin])
+    sections = []
+    for length in header.pop("sections"):
+        sections.append(stored[begin : begin + length])
+        begin += length
+    if begin != len(stored):
+        raise refused(f"{begin} bytes long", f"{len(stored)} bytes", flow=flow)
+    return header, sections
+
+
+def refused(wanted: str, got: str, *, flow: str) -> StoredStateError:
+    """The error for a snapshot that is not what this program writes."""
+    return StoredStateError(
+        f"a snapshot of flow {flow} must be {wanted}; got {got}; remove the flow's folder in the recovery store to let it learn anew"
+    )

@@ -1,0 +1,127 @@
+"""What the models of a shard keep about each vehicle: one record, found by device id, forgotten when long unseen. No learning here."""
+
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetpulse.models.features import Group
+
+WATCH: np.dtype[np.void] = np.dtype(
+    [("excess_pct", "<f8"), ("mean", "<f8"), ("total", "<f8"), ("least", "<f8"), ("count", "<u4")],
+    align=True,
+)
+"""State of drain.Watch."""
+
+VEHICLE: np.dtype[np.void] = np.dtype(
+    [
+        ("device_hi", "<u8"),
+        ("device_lo", "<u8"),
+        ("end_ms", "<i8"),  # of the last window that was scored; 0: none yet
+        ("latitude_deg", "<f8"),  # there
+        ("longitude_deg", "<f8"),
+        ("soc_pct", "<f8"),  # charge at its end; NaN: not measured
+        ("battery_raised_ms", "<i8"),  # end of the window that raised rule battery_drain; 0: not open
+        ("motor_raised_ms", "<i8"),  # the same of rule vibration
+        ("parked", WATCH),
+        ("riding", WATCH),
+        ("powertrain_streak", "u1"),  # extreme windows, less the ordinary ones since
+        ("vibration_streak", "u1"),
+        ("battery_by", "u1"),  # place in findings.MODELS of the model that raised battery_drain
+    ],
+    align=True,
+)
+"""A vehicle in memory and in a snapshot, 152 bytes."""
+
+FORGET_MS = 30 * 86_400_000
+"""A vehicle without a window for so long is forgotten, unless something about it is open."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """excess_pct  running sum of loss that nothing explains, in percentage points, at least 0
+    mean, total, least, count  of the Page-Hinkley test on the residuals
+    """
+
+    excess_pct: float = 0.0
+    mean: float = 0.0
+    total: float = 0.0
+    least: float = 0.0
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """A VEHICLE record as plain numbers while its window is judged; the fields are the record's, in its order."""
+
+    device_hi: int
+    device_lo: int
+    end_ms: int
+    latitude_deg: float
+    longitude_deg: float
+    soc_pct: float
+    battery_raised_ms: int
+    motor_raised_ms: int
+    parked: Watch
+    riding: Watch
+    streaks: dict[Group, int]
+    battery_by: int
+
+
+class VehicleTable:
+    """The vehicles of a shard. `rows[:count]` are VEHICLE records in no order that means anything."""
+
+    def __init__(self) -> None:
+        self.rows: NDArray[Any] = np.zeros(64, dtype=VEHICLE)
+        self.count = 0
+        self._row: dict[tuple[int, int], int] = {}
+
+    def row(self, device: tuple[int, int]) -> int:
+        """Row of a device, made when it is new. O(1)."""
+        row = self._row.get(device)
+        if row is None:
+            row = self._row[device] = self.count
+            if row == len(self.rows):
+                self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+            self.rows[row] = 0
+            self.rows[row]["device_hi"], self.rows[row]["device_lo"] = device
+            self.rows[row]["soc_pct"] = nan
+            self.count += 1
+        return row
+
+    def load(self, row: int) -> Vehicle:
+        hi, lo, end, latitude, longitude, soc, battery, motor, parked, riding, powertrain, vibration, by = self.rows[row].item()
+        streaks: dict[Group, int] = {"powertrain": powertrain, "vibration": vibration}
+        return Vehicle(hi, lo, end, latitude, longitude, soc, battery, motor, Watch(*parked), Watch(*riding), streaks, by)
+
+    def store(self, row: int, v: Vehicle) -> None:
+        p, r = v.parked, v.riding
+        self.rows[row] = (
+            *(v.device_hi, v.device_lo, v.end_ms, v.latitude_deg, v.longitude_deg, v.soc_pct, v.battery_raised_ms, v.motor_raised_ms),
+            (p.excess_pct, p.mean, p.total, p.least, p.count),
+            (r.excess_pct, r.mean, r.total, r.least, r.count),
+            *(v.streaks["powertrain"], v.streaks["vibration"], v.battery_by),
+        )
+
+    def forget(self, before_ms: int) -> int:
+        """Drop the vehicles whose last window ended before `before_ms` and about which nothing is open; how many."""
+        rows = self.rows[: self.count]
+        kept = rows[(rows["end_ms"] >= before_ms) | (rows["battery_raised_ms"] > 0) | (rows["motor_raised_ms"] > 0)]
+        dropped = self.count - len(kept)
+        if dropped:
+            self._take(kept)
+        return dropped
+
+    def snapshot(self) -> bytes:
+        return self.rows[: self.count].tobytes()
+
+    def restore(self, stored: bytes) -> None:
+        self._take(np.frombuffer(stored, dtype=VEHICLE))
+
+    def _take(self, rows: NDArray[Any]) -> None:
+        self.count = len(rows)
+        self.rows = np.zeros(max(64, 2 * len(rows)), dtype=VEHICLE)
+        self.rows[: len(rows)] = rows
+        self._row = {device: i for i, device in enumerate(zip(rows["device_hi"].tolist(), rows["device_lo"].tolist(), strict=True))}
