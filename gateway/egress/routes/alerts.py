@@ -1,0 +1,77 @@
+"""Open alerts in order of urgency, and taking one."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from fleetpulse.alerts.event import rfc3339
+from fleetpulse.codecs.operations import Operation
+from fleetpulse.gateway.egress import alert_view, answers
+from fleetpulse.gateway.egress.problems import Problem
+from fleetpulse.gateway.egress.routes.context import Cities, Limit, ReadyHub, Rules, city_codes
+from fleetpulse.gateway.egress.routes.operations import accepted
+
+router = APIRouter(tags=["alerts"])
+NOT_OPEN: dict[int | str, dict[str, Any]] = {
+    404: {"model": answers.Problem, "description": "No such alert is open."},
+    409: {"model": answers.Problem, "description": "It is acknowledged already, or is about a zone."},
+}
+
+
+@router.get(
+    "/alerts",
+    summary="Open alerts",
+    description="Most urgent first: not acknowledged, severity, rule, age.",
+    response_model=answers.AlertList,
+)
+async def list_alerts(
+    hub: ReadyHub,
+    city: Cities = (),
+    rule: Rules = (),
+    severity: Annotated[tuple[answers.Severity, ...], Query(description="Only of this severity; may be repeated.")] = (),
+    device_id: Annotated[UUID | None, Query(description="Only of this vehicle.")] = None,
+    acknowledged: Annotated[bool | None, Query(description="Only those that somebody has taken, or that nobody has.")] = None,
+    limit: Limit = 100,
+) -> Response:
+    city_codes(hub, city)
+    open_alerts = hub.alerts.ordered() if device_id is None else hub.alerts.of(str(device_id))
+    chosen = [
+        alert
+        for alert in open_alerts
+        if (not city or alert.data.get("city") in city)
+        and (not rule or alert.rule in rule)
+        and (not severity or alert.severity in severity)
+        and acknowledged in (None, alert.acknowledged_ms is not None)
+    ]
+    now_ms = hub.clock.now_ms()
+    return answers.respond({"alerts": [alert_view.render(alert, now_ms=now_ms) for alert in chosen[:limit]], "total": len(chosen)})
+
+
+@router.post(
+    "/alerts/{alert_id}/acknowledge",
+    summary="Take an alert",
+    description="Writes the operation `alert_acknowledged` to the vehicle's partition, answered when Kafka has it; the alert shows as "
+    "acknowledged when the flow has read it. Pressing twice is one operation.",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=answers.OperationAccepted,
+    responses=NOT_OPEN,
+)
+async def acknowledge(
+    hub: ReadyHub, alert_id: Annotated[str, Path(max_length=100)], request: answers.AcknowledgeRequest | None = None
+) -> Response:
+    request = request or answers.AcknowledgeRequest.model_validate({})
+    alert = hub.alerts.get(alert_id)
+    if alert is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no open alert {alert_id!r}")
+    if alert.acknowledged_ms is not None:
+        when = rfc3339(alert.acknowledged_ms)
+        raise Problem(HTTPStatus.CONFLICT, f"the alert must not be acknowledged yet; {alert.acknowledged_by} did it at {when}")
+    if alert.device_id is None:
+        raise Problem(HTTPStatus.CONFLICT, "an alert about a zone cannot be acknowledged; it clears by itself")
+    detail = {"alert_id": alert_id, "rule": alert.rule} | ({"note": request.note} if request.note else {})
+    key = f"acknowledge.{alert_id}.{request.by}.{request.note or ''}"
+    written = await hub.operations.write(Operation.ALERT_ACKNOWLEDGED, UUID(alert.device_id), by=request.by, key=key, detail=detail)
+    return accepted(written)

@@ -1,0 +1,39 @@
+"""Deployments with Kafka alone: one fresh for a test, and one full of a fleet that the read-only tests of a module share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetpulse.config.settings import Settings
+from fleetpulse.flows import topics
+from fleetpulse.flows.embedded import EmbeddedKafka
+
+
+def make_settings(folder: Path, broker: EmbeddedKafka, **gateway: object) -> Settings:
+    """Four shards, a free port."""
+    return Settings.model_validate(
+        {
+            "deployment": {"name": "test", "data_dir": folder / "var"},
+            "kafka": {"bootstrap_servers": broker.address, "partitions": 4},
+            "gateway": {"port": 0, **gateway},
+        }
+    )
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, kafka: EmbeddedKafka) -> Settings:
+    """Settings over a fresh broker with all topics."""
+    settings = make_settings(tmp_path, kafka)
+    topics.ensure(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The same, for a module."""
+    folder = tmp_path_factory.mktemp("egress")
+    with EmbeddedKafka(folder / "kafka") as broker:
+        settings = make_settings(folder, broker)
+        topics.ensure(settings)
+        yield settings
