@@ -24,7 +24,7 @@ from fleetpulse.alerts.standing import Flag
 from fleetpulse.alerts.states import EventType
 from fleetpulse.alerts.vehicles import Vehicles
 from fleetpulse.codecs.operations import OperationRecord
-from fleetpulse.state.facts import FACT, Condition, Fact
+from fleetpulse.state.facts import FACT, Cause, Condition, Fact
 
 COUNTERS = ("alerts_joined", "facts_ignored", "operations_applied", "operations_refused", "operations_repeated")
 """Beside the counts of events: conditions that joined an open alert, facts about decommissioned vehicles, operations."""
@@ -89,7 +89,7 @@ class Lifecycle:
             second = row.stream_ms // 1000
             self._alarms.advance(second * 1000)
             self._recorder.forget_before(second)
-            record = operations[row.row] if row.fact == Fact.OPERATION else None
+            record = operations[row.row] if row.cause == Cause.OPERATION else None
             self._vehicles.choose_mode(row)
             self._fact(evidence.trigger(row, record), record)
             self._show(row.slot)
@@ -190,7 +190,9 @@ class Lifecycle:
             "alerts": [{k: v for k, v in vars(alert).items() if k != "row"} for alert in alerts],
             "tasks": [[slot, asdict(task)] for slot in sorted(self._maintenances.open) for task in self._maintenances.of(slot)],
         }
-        facts = np.array([tuple(alert.row) for alert in alerts], dtype=FACT)
+        facts = np.zeros(len(alerts), dtype=FACT)  # and not np.array(rows): padding must be the same each time
+        for i, alert in enumerate(alerts):
+            facts[i] = tuple(alert.row)
         return snapshot.encode(snapshot.Books(self._vehicles.records[: self._vehicles.count], facts, rest), shard=self._shard)
 
     def restore(self, data: bytes) -> None:

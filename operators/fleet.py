@@ -29,6 +29,8 @@ WRITE_MS = 2_000
 """A changed block is written at most this often, in stream time."""
 REFRESH_MS = 30_000
 """An unchanged block is written at least this often."""
+FEATURE_ROWS = 4096
+"""Most windows in one record of `fleet.features`."""
 ZONE_PARTITIONS = 4
 _SNAPSHOT = struct.Struct("<4sHHqQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows
 _MAGIC, _VERSION = b"FLEE", 1
@@ -60,7 +62,6 @@ class ShardLogic:
         self._table_names = {"city": names.cities, "vehicle_model": names.models}
         self._state_names = {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES}
         self._windows: list[NDArray[Any]] = []
-        self._windows_second = 0
         self._written_ms = np.zeros(1, dtype=np.int64)
         self._dirty = np.ones(1, dtype=np.bool_)
 
@@ -89,15 +90,17 @@ class ShardLogic:
         out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
 
     def _flush_windows(self, out: list[Outgoing]) -> None:
-        """Write the windows that closed before the present second of stream time, so that a batch's end cuts no record."""
+        """Write the windows of each second of stream time that is over, so that a batch's end cuts no record."""
         if not self._windows:
             return
         windows = np.concatenate(self._windows)
         seconds = windows["closed_ms"] // 1000
         whole = int(np.searchsorted(seconds, self.shard.stream_ms // 1000))
-        if whole:
-            value = tables.encode(windows[:whole], self._table_names, metadata={"shard": str(self.shard.shard)})
-            out.append(Outgoing("fleet.features", str(self.shard.shard).encode(), value, partition=self.shard.shard))
+        shard = self.shard.shard
+        for rows in np.split(windows[:whole], np.flatnonzero(np.diff(seconds[:whole])) + 1):
+            for first in range(0, len(rows), FEATURE_ROWS):
+                value = tables.encode(rows[first : first + FEATURE_ROWS], self._table_names, metadata={"shard": str(shard)})
+                out.append(Outgoing("fleet.features", str(shard).encode(), value, partition=shard))
         self._windows = [windows[whole:]] if whole < len(windows) else []
 
     def _report_zones(self, boundary_ms: int, out: list[Outgoing]) -> None:
