@@ -37,6 +37,7 @@ class Invented:
     dead_cell: tuple[int, ...] = ()
     since: int = 0
     until: int = 1 << 30
+    device_hi: int = 0xF1EE7
     models: tuple[int, ...] = (1,)
     cities: tuple[int, ...] = (1,)
     change: Callable[[int, NDArray[Any]], None] | None = None
@@ -61,7 +62,7 @@ class Invented:
     def _minute(self, rng: np.random.Generator, minute: int, soc: NDArray[np.float64], riding: NDArray[np.bool_]) -> NDArray[Any]:
         v, on = self.vehicles, self.since <= minute < self.until
         rows = np.zeros(v, dtype=WINDOW)
-        rows["device_hi"], rows["device_lo"] = 0xF1EE7, np.arange(v) + 1
+        rows["device_hi"], rows["device_lo"] = self.device_hi, np.arange(v) + 1
         rows["slot"] = np.arange(v)
         rows["city"] = [self.cities[i % len(self.cities)] for i in range(v)]
         rows["vehicle_model"] = [self.models[i % len(self.models)] for i in range(v)]
