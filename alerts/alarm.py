@@ -150,7 +150,7 @@ class Alarms:
             if alert is None or alert.deadline_ms != deadline_ms:
                 continue  # acknowledged or closed since
             alert.deadline_ms = 0
-            alert.severity = min(Severity.CRITICAL, Severity(alert.severity + 1))
+            alert.severity = Severity(min(alert.severity + 1, Severity.CRITICAL))
             minutes = self._escalate_ms / 60_000
             unanswered = f"Nobody acknowledged it for {minutes:g} min. "
             alert.reason = unanswered + alert.reason.removeprefix(unanswered)

@@ -96,7 +96,7 @@ def deadline(row: FactRow, deadline_ms: int) -> Trigger:
 def number(name: str, value: float) -> float | int:
     """A measured value with the digits that mean something; `name` tells its unit."""
     if name.endswith("_ms") or name in _WHOLE:
-        return int(value)
+        return max(0, min(int(value), 2**64 - 1))  # what JSON readers of integers can take
     return round(value, 7 if name.endswith(("latitude_deg", "longitude_deg")) else 3) + 0.0
 
 

@@ -188,10 +188,10 @@ class Judgement:
 
 
 class _Measured(float):
-    """A value in a sentence; says so when it was not measured."""
+    """A value in a sentence, without a minus sign before a zero; says so when it was not measured."""
 
     def __format__(self, spec: str) -> str:
-        return super().__format__(spec) if isfinite(self) else "an unknown number of"
+        return super().__format__("z" + spec) if isfinite(self) else "an unknown number of"
 
 
 def fault_component(bits: int) -> tuple[Component, Severity]:

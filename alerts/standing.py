@@ -75,9 +75,8 @@ def cross(standing: Standing) -> Flag:
     flags = standing.flags
     if not standing.outside or flags & Flag.REMOVED:
         return flags & ~Flag.ABROAD
-    may_leave = (VehicleState.ON_TRIP,)
-    if standing.mode == "car_share":
-        may_leave += (VehicleState.AVAILABLE, VehicleState.RESERVED, VehicleState.NON_OPERATIONAL)
+    parked = (VehicleState.AVAILABLE, VehicleState.RESERVED, VehicleState.NON_OPERATIONAL)
+    may_leave = (VehicleState.ON_TRIP, *(parked if standing.mode == "car_share" else ()))
     return flags | Flag.ABROAD if standing.contactable in may_leave else flags
 
 
