@@ -108,12 +108,20 @@ class Gateway(_Section):
 
 
 class Agent(_Section):
-    """The vehicle's end."""
+    """The vehicle's end. One process runs many vehicles: a session each up to `sessions_max`, beyond it several share a connection.
+
+    trust_broker: a payload is deleted when the MQTT broker acknowledges it (PUBACK) and not when the bridge says that Kafka has it. It
+    saves a message each, and costs whatever the broker holds when it is killed.
+    store_dir (by default beside the ledger), store_hours and store_bytes bound what a process keeps while it cannot send.
+    """
 
     flush_s: float = Field(2.0, gt=0, le=60)
     store_dir: Path | None = None
     store_hours: float = Field(24.0, gt=0, le=168)
+    store_bytes: int = Field(1 << 30, ge=1 << 20)
     resend_s: float = Field(30.0, gt=0, le=600)
+    sessions_max: int = Field(200, ge=1, le=5000)
+    trust_broker: bool = False
 
 
 class Rules(_Section):

@@ -116,6 +116,25 @@ def gateway(config: ConfigFile = None) -> None:
 
 
 @app.command()
+def agent(
+    vehicles: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many vehicles to simulate.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated fleet.")] = 1,
+    scenario: Annotated[str, typer.Option(help="Faults and bad input: calm, faults or mixed.")] = "mixed",
+    ledger: Annotated[Path | None, typer.Option(help="Folder of ledger, labels and store; by default `agent` in the data_dir.")] = None,
+    duration: Annotated[float | None, typer.Option(min=1, help="Seconds on the wall; without it until Ctrl-C.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Simulated vehicles, publishing over MQTT."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.vehicle_agent.main import Options, main  # noqa: PLC0415
+
+        return main(settings, Options(vehicles=vehicles, seed=seed, scenario=scenario, ledger_dir=ledger, duration_s=duration))
+
+    _run(config, part)
+
+
+@app.command()
 def replay(
     partition: Annotated[int, typer.Option("--partition", min=0)],
     first: Annotated[int, typer.Option("--from", min=0, help="First offset of the range.")],

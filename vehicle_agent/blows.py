@@ -1,4 +1,4 @@
-"""What hits a simulated vehicle: crashes, kerbs, falls. Around a blow 50 Hz acceleration runs through its crash detector. Part of kernels."""
+"""What hits a simulated vehicle: crashes, kerbs, falls. Around a blow 50 Hz samples run through its crash detector. Part of kernels."""
 
 from typing import Any
 
