@@ -6,7 +6,7 @@ from uuid import UUID
 
 import numpy as np
 
-from fleetpulse.codecs import encode, operations
+from fleetpulse.codecs import encode, operations, partition
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.config.fleet import Fleet
@@ -15,6 +15,10 @@ from fleetpulse.vehicle_agent.simulator import Simulator
 
 START_MS = 1_764_000_000_000
 GARBAGE = (b"\xff\xff\xff\xff", b"\x0a\x7f\x00", b'{"device_id": 7}', b'{"operation": "dance"}', b"\x0a\x02\x0a\x00")
+
+
+Route = bytes | None
+"""The device id that decides a value's partition; None: a tick, which stands in all; b"": garbage, which stands in the first."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Log:
 
     values: list[bytes]
     append_ms: list[int]
+    routes: list[Route]
     frames: int
     lost: int
     duplicates: int
@@ -57,10 +62,11 @@ def simulated(fleet: Fleet, *, vehicles: int, duration_s: int, seed: int = 1) ->
     rng = np.random.default_rng(seed)
     faults = scenario.named("mixed").faults(fleet, vehicles, seed, START_MS)
     frames = Simulator(fleet, vehicles, seed, START_MS, faults).step(START_MS + duration_s * 1000)
-    entries: list[tuple[int, bytes]] = []
+    entries: list[tuple[int, bytes, Route]] = []
     lost = duplicates = garbage = 0
     for v in np.unique(frames["offset"]).tolist():
         mine = frames[frames["offset"] == v]
+        device = ((int(mine["device_hi"][0]) << 64) | int(mine["device_lo"][0])).to_bytes(16, "big")
         cuts = np.flatnonzero(rng.random(len(mine)) < 0.15)
         for part in np.split(mine, cuts):
             if not len(part):
@@ -71,20 +77,35 @@ def simulated(fleet: Fleet, *, vehicles: int, duration_s: int, seed: int = 1) ->
             json = len(part) == 1 and rng.random() < 0.2
             value = encode.encode_json(part[0]) if json else encode.encode(part)
             append_ms = int(part["append_ms"][-1]) + int(rng.integers(20, 3000 if rng.random() < 0.1 else 60))
-            entries.append((append_ms, value))
+            entries.append((append_ms, value, device))
             if rng.random() < 0.02:
                 duplicates += len(part)
-                entries.append((append_ms + int(rng.integers(0, 40_000)), value))
+                entries.append((append_ms + int(rng.integers(0, 40_000)), value, device))
             if rng.random() < 0.01:
                 garbage += 1
-                entries.append((append_ms, GARBAGE[int(rng.integers(len(GARBAGE)))]))
+                entries.append((append_ms, GARBAGE[int(rng.integers(len(GARBAGE)))], b""))
     devices = [UUID(int=(int(hi) << 64) | int(lo)) for hi, lo in np.unique(frames[["device_hi", "device_lo"]]).tolist()]
     for i in range(3 * vehicles):
         time_ms = START_MS + int(rng.integers(1000, duration_s * 1000))
         kind = Operation(int(rng.choice(list(Operation))))
         detail = {"rule": "crash"} if kind is Operation.ALERT_ACKNOWLEDGED else {}
         record = OperationRecord(kind, devices[int(rng.integers(len(devices)))], time_ms, "test", f"operation-{i}", detail)
-        entries.append((time_ms, operations.encode(record)))
-    entries += [(START_MS + 1000 * second, b"") for second in range(duration_s)]
+        entries.append((time_ms, operations.encode(record), record.device_id.bytes))
+    entries += [(START_MS + 1000 * second, b"", None) for second in range(duration_s)]
     entries.sort(key=lambda entry: entry[0])
-    return Log([value for _, value in entries], [ms for ms, _ in entries], len(frames), lost, duplicates, garbage)
+    return _log(entries, len(frames), lost, duplicates, garbage)
+
+
+def of_partition(log: Log, p: int, partitions: int) -> Log:
+    """The records of `log` that stand in partition p of `partitions`. Its counts are those of the whole."""
+
+    def here(route: Route) -> bool:
+        return route is None or (p == 0 if not route else partition.of(route, partitions) == p)
+
+    entries = [(ms, value, route) for ms, value, route in zip(log.append_ms, log.values, log.routes, strict=True) if here(route)]
+    return _log(entries, log.frames, log.lost, log.duplicates, log.garbage)
+
+
+def _log(entries: list[tuple[int, bytes, Route]], frames: int, lost: int, duplicates: int, garbage: int) -> Log:
+    append_ms, values, routes = (list(column) for column in zip(*entries, strict=True))
+    return Log(values, append_ms, routes, frames, lost, duplicates, garbage)
