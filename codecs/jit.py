@@ -8,16 +8,25 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def kernel(signature: Any) -> Callable[[F], F]:
+def kernel(signature: Any, *, counted: bool = True) -> Callable[[F], F]:
     """Compile for one signature, for example `numba.void(numba.uint8[::1], numba.from_dtype(FRAME)[::1])`.
 
     Division by zero gives inf or NaN, as NumPy does. No fastmath: NaN means missing. NUMBA_DISABLE_JIT=1 leaves plain Python.
+    counted=False leaves out numba's reference counts on arrays, in its parts too, which may then not allocate: for a kernel of many small
+    parts the counts are most of its time.
     """
-    decorator: Callable[[F], F] = numba.njit(signature, cache=True, error_model="numpy", nogil=True)
+    options = {} if counted else {"_nrt": False}
+    decorator: Callable[[F], F] = numba.njit(signature, cache=True, error_model="numpy", nogil=True, **options)
     return decorator
 
 
 def inlined(function: F) -> F:
     """A part of kernels: compiled for the types of its caller, into its caller."""
     compiled: F = numba.njit(function, error_model="numpy", nogil=True)
+    return compiled
+
+
+def always_inlined(function: F) -> F:
+    """As inlined, whatever its size: for parts whose arguments are constants at each place of call, so that tables fold away."""
+    compiled: F = numba.njit(function, error_model="numpy", nogil=True, forceinline=True)
     return compiled

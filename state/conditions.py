@@ -71,7 +71,7 @@ def _values(row: Any, told: Any, v: Any, f: Any, condition: int, lasted_ms: int,
     elif condition in (_FENCE, _OUTSIDE):
         _zone_values(row, told, v, f, model, condition)
     elif condition == _CRASH:
-        _put(row, signals.accel_peak(f), model.crash_limit_mps2, 1.0 if f.status & _CRASH_BIT else 0.0, 0.0)
+        _put(row, np.sqrt(signals.accel_peak_squared(f)), model.crash_limit_mps2, 1.0 if f.status & _CRASH_BIT else 0.0, 0.0)
     elif condition == _TIPPED:
         _put(row, f.roll_deg, lasted_ms / 1000.0, 0.0, 0.0)
     elif condition == _THEFT:

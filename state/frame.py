@@ -91,14 +91,24 @@ def _keep(v: Any, f: Any, tyre_kpa: float, told: Any) -> None:
 
 @inlined
 def _newest(
-    header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int, clock_off_ms: int, previous_offset: int
+    header: Any,
+    store: Any,
+    out: Any,
+    told: Any,
+    v: Any,
+    slot: int,
+    f: Any,
+    at: int,
+    time_ms: int,
+    start_ms: int,
+    clock_off_ms: int,
+    previous_offset: int,
 ) -> None:
     """A frame that is not older than any before it: it is the vehicle's present."""
     rules = told.rules[0]
     model = told.models[v.model]
     w = v.minute
     newest_ms = np.int64(v.newest_ms)
-    start_ms = windows.start_of(time_ms, rules.window_ms)
     before_status = v.status
     way_m, rise_m, out_wh, dt_ms = 0.0, 0.0, 0.0, 0
     seen = newest_ms != NEVER_MS
@@ -111,7 +121,7 @@ def _newest(
         if w.frames and w.start_ms != start_ms and dt_ms <= intervals.LONGEST_MS:
             part = (w.start_ms + rules.window_ms - newest_ms) / dt_ms
             intervals.add(w, before_status, dt_ms * 1e-3, part, way_m, rise_m, out_wh)
-    windows.move_on(header, store, out.windows, v, slot, time_ms, rules.window_ms)
+    windows.move_on(header, store, out.windows, v, slot, time_ms, start_ms, rules.window_ms)
     if seen and dt_ms <= intervals.LONGEST_MS:
         part = 1.0 if newest_ms >= start_ms else (time_ms - start_ms) / dt_ms
         intervals.add(w, before_status, dt_ms * 1e-3, part, way_m, rise_m, out_wh)
@@ -139,10 +149,9 @@ def _newest(
 
 
 @inlined
-def _older(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int) -> None:
+def _older(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, time_ms: int, start_ms: int) -> None:
     """A frame that comes out of order while its window is open: folded there, and a crash is a crash."""
     rules = told.rules[0]
-    start_ms = windows.start_of(time_ms, rules.window_ms)
     if v.minute.start_ms == start_ms:
         windows.fold(v.minute, f, time_ms)
     else:
@@ -166,11 +175,11 @@ def _late(header: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, 
 
 
 @inlined
-def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int) -> None:
-    """Take the frame at row `at`. There is room for all that it may write."""
+def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed: int) -> None:
+    """Take the frame at row `at`, of the vehicle in slot `guessed` most likely. There is room for all that it may write."""
     rules = told.rules[0]
     header.received += 1
-    slot = slots.find(store.table, store.vehicles, f.device_hi, f.device_lo)
+    slot = slots.confirm(store.table, store.vehicles, guessed, f.device_hi, f.device_lo)
     first_sight = slot < 0
     if first_sight:
         slot = _admit(header, store, told.blank[0], f)
@@ -198,13 +207,16 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int) -> None:
         return
     clock_off_ms = max(0, time_ms - stream_ms)
     time_ms = min(time_ms, stream_ms)
-    end_ms = windows.start_of(time_ms, rules.window_ms) + rules.window_ms
+    start_ms = np.int64(v.minute.start_ms)
+    if time_ms < start_ms or time_ms >= start_ms + rules.window_ms:
+        start_ms = windows.start_of(time_ms, rules.window_ms)
+    end_ms = start_ms + rules.window_ms
     if end_ms + GRACE_MS <= v.newest_ms or stream_ms >= end_ms + PATIENCE_MS:
         _late(header, out, told, v, slot, f, at, time_ms)
         return
     header.processed += 1
     v.late_raised = 0
     if time_ms >= v.newest_ms:
-        _newest(header, store, out, told, v, slot, f, at, time_ms, clock_off_ms, previous_offset)
+        _newest(header, store, out, told, v, slot, f, at, time_ms, start_ms, clock_off_ms, previous_offset)
     else:
-        _older(header, store, out, told, v, slot, f, at, time_ms)
+        _older(header, store, out, told, v, slot, f, at, time_ms, start_ms)

@@ -1,8 +1,8 @@
 """Zones as a raster: where a position lies in its city's polygons, and how far from their edges. Exact where it matters.
 
-Each city has a grid of cells. A cell lists the zones it touches: wholly inside and further from the edge than the margin, or near
-the edge. Only near an edge are polygons walked. Coordinates are metres on a plane that touches the earth at the city's
-centre (error < 0.1 % within 50 km).
+Each city has a grid of cells. Of a cell in which no edge of a zone is near, the verdict is known. Any other lists the zones that it
+touches: wholly inside and further from the edge than the margin, or near the edge; only near an edge are polygons walked. Coordinates
+are metres on a plane that touches the earth at the city's centre (error < 0.1 % within 50 km).
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ FAR_M = 1e9
 JURISDICTION, SERVICE_AREA, NO_GO = 1, 2, 3
 KINDS = {"jurisdiction": JURISDICTION, "service_area": SERVICE_AREA, "no_go": NO_GO}
 ALL_TYPES = 0xFFFFFFFF
+OUT = -(1 << 40)
+"""In place of a cell's number or content: outside of the raster."""
 BAD_ZONE, GOOD_ZONE, BAD_JURISDICTION, GOOD_JURISDICTION = 1, 2, 4, 8
 
 
@@ -83,8 +85,8 @@ class Geofence:
     cities   (C,) CITY by code
     zones    (Z,) ZONE in the order of cities and their files; zone code = index + 1
     points   (P, 2) float64, metres on the city's plane
-    cells    (cells + 1,) int32, where a cell's entries begin
-    entries  (E,) int32, zone index * 2 + (1 if near its edge)
+    cells    (cells,) int32, the verdict on every position in it for every vehicle type; negative: -1 - where its entries begin
+    entries  (E,) int32, for each listed cell the number of zones, then for each zone index * 2 + (1 if near its edge)
     names    (Z,) of the zones
     """
 
@@ -148,7 +150,8 @@ def compile_cities(cities: Sequence[CityLike | None], vehicle_types: Sequence[st
     zones: list[tuple[int, int, int, int]] = []
     names: list[str] = []
     points: list[tuple[float, float]] = []
-    cells: list[list[int]] = []
+    cells: list[int] = []
+    entries: list[int] = []
     for code, city in enumerate(cities):
         if city is None:
             continue
@@ -178,15 +181,28 @@ def compile_cities(cities: Sequence[CityLike | None], vehicle_types: Sequence[st
                 head["longitude_low"], head["latitude_low"] = low
                 head["longitude_high"], head["latitude_high"] = high
         head["first_zone"], head["last_zone"] = first_zone, len(zones)
-        cells += _raster(head, zones, first_zone, np.array(points), margin_m, first_cell=len(cells))
+        for listed in _raster(head, zones, first_zone, np.array(points), margin_m, first_cell=len(cells)):
+            verdict = _verdict(listed, zones, int(head["service_types"]))
+            cells.append(-1 - len(entries) if verdict is None else verdict)
+            entries += () if verdict is not None else (len(listed), *listed)
     return Geofence(
         cities=table,
         zones=np.array(zones, dtype=ZONE),
         points=np.array(points, dtype=np.float64).reshape(-1, 2),
-        cells=np.cumsum([0, *map(len, cells)], dtype=np.int32),
-        entries=np.array([entry for cell in cells for entry in cell], dtype=np.int32),
+        cells=np.array(cells, dtype=np.int32),
+        entries=np.array(entries, dtype=np.int32),
         names=tuple(names),
     )
+
+
+def _verdict(listed: list[int], zones: list[tuple[int, int, int, int]], service_types: int) -> int | None:
+    """What `judge` would say of any position in a cell; None when that depends on the position or the vehicle type."""
+    touched = [zones[entry >> 1] for entry in listed]
+    if any(entry & 1 for entry in listed) or any(types_ != ALL_TYPES for types_, *_ in touched) or service_types not in (0, ALL_TYPES):
+        return None
+    kinds = {kind for _, kind, *_ in touched}
+    bad = NO_GO in kinds or (service_types and SERVICE_AREA not in kinds)
+    return (BAD_ZONE if bad else GOOD_ZONE) | (GOOD_JURISDICTION if JURISDICTION in kinds else BAD_JURISDICTION)
 
 
 def _raster(
@@ -243,14 +259,6 @@ def cell_of(city: Any, x: float, y: float) -> int:
 
 
 @inlined
-def depth_of(zone: Any, points: Any, near: int, x: float, y: float) -> float:
-    """Depth in a zone that the cell lists: exact near its edge, FAR_M elsewhere."""
-    if near:
-        return depth_in(points, zone.first, zone.last, x, y)
-    return FAR_M
-
-
-@inlined
 def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: int, accuracy_m: float, leave_m: float) -> int:
     """What a position says: BAD_ZONE, GOOD_ZONE, BAD_JURISDICTION, GOOD_JURISDICTION bits; neither of a pair: too near to say.
 
@@ -260,14 +268,18 @@ def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: in
     city = told.cities[city_code]
     x = (np.float64(longitude) - np.float64(city.origin_longitude)) * city.x_m
     y = (np.float64(latitude) - np.float64(city.origin_latitude)) * E7_M
-    no_go, service, jurisdiction = -FAR_M, -FAR_M, -FAR_M
     cell = cell_of(city, x, y)
-    if cell >= 0:
-        for e in range(told.cells[cell], told.cells[cell + 1]):
+    begin = np.int64(told.cells[cell]) if cell >= 0 else OUT
+    if begin >= 0:
+        return begin
+    no_go, service, jurisdiction = -FAR_M, -FAR_M, -FAR_M
+    if begin != OUT:
+        first = -1 - begin
+        for e in range(first + 1, first + 1 + told.entries[first]):
             entry = np.int64(told.entries[e])
             zone = told.zones[entry >> 1]
             if zone.types & type_bit or zone.types == ALL_TYPES:
-                depth = depth_of(zone, told.points, entry & 1, x, y)
+                depth = depth_in(told.points, zone.first, zone.last, x, y) if entry & 1 else FAR_M
                 if zone.kind == NO_GO:
                     no_go = max(no_go, depth)
                 elif zone.kind == SERVICE_AREA:

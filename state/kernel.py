@@ -13,7 +13,7 @@ from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.state import conditions, frame, report, signals, slots, timers
 from fleetpulse.state.facts import Cause, Fact
-from fleetpulse.state.vehicle import BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
+from fleetpulse.state.vehicle import AHEAD, BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
 
 DONE, FULL, BOUNDARY = 0, 1, 2
 """Why the kernel came back: the batch is through, a buffer or pool may be too small for the next row, an interval boundary."""
@@ -86,7 +86,17 @@ def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
         v.flags &= 0xFF ^ (_PICKED_UP | _ANCHORED)
 
 
-@kernel(types.int64(FRAMES_T, HEADER_T, STORE_T, TOLD_T, OUT_T))
+@inlined
+def _look_ahead(header: Any, store: Any, frames: Any, row: int) -> None:
+    """Guess the slot of a row that comes later and have its record fetched; and the place in the table of one that comes later still."""
+    if row + AHEAD < len(frames):
+        slots.expect(store.table, frames[row + AHEAD].device_hi, frames[row + AHEAD].device_lo)
+    if row < len(frames):
+        f = frames[row]
+        header.guesses[row % AHEAD] = slots.guess(store.table, store.vehicles, f.device_hi, f.device_lo)
+
+
+@kernel(types.int64(FRAMES_T, HEADER_T, STORE_T, TOLD_T, OUT_T), counted=False)
 def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
     """Go on with the batch at headers[0].row until DONE, FULL or BOUNDARY.
 
@@ -97,6 +107,8 @@ def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
     rules = told.rules[0]
     header.facts = 0
     header.windows = 0
+    for row in range(header.row, header.row + AHEAD):
+        _look_ahead(header, store, frames, row)
     left = 0
     while True:
         if header.sweep_slot >= 0:
@@ -118,8 +130,10 @@ def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
             if left == 0:
                 return FULL
         left -= 1
+        guessed = header.guesses[header.row % AHEAD]
+        _look_ahead(header, store, frames, header.row + AHEAD)
         if f.kind == _FRAME:
-            frame.take(header, store, told, out, f, header.row)
+            frame.take(header, store, told, out, f, header.row, guessed)
         elif f.kind == _OPERATION_ROW:
             _operate(header, store, out.facts, f, header.row)
         header.row += 1

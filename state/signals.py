@@ -29,14 +29,12 @@ TYRE, FAULT, SAG, SENSOR = 1 << Condition.TYRE_PRESSURE, 1 << Condition.FAULT_CO
 
 
 @inlined
-def accel_peak(f: Any) -> float:
-    """Length of the peak acceleration over the axes that were measured; NaN when none was."""
-    total, axes = 0.0, 0
-    for x in (f.accel_peak_x_mps2, f.accel_peak_y_mps2, f.accel_peak_z_mps2):
-        if not np.isnan(x):
-            total += np.float64(x) * np.float64(x)
-            axes += 1
-    return np.sqrt(total) if axes else np.nan
+def accel_peak_squared(f: Any) -> float:
+    """Square of the peak acceleration's length over the axes that were measured, (m/s2)^2; NaN when none was."""
+    x, y, z = np.float64(f.accel_peak_x_mps2), np.float64(f.accel_peak_y_mps2), np.float64(f.accel_peak_z_mps2)
+    if np.isnan(x) and np.isnan(y) and np.isnan(z):
+        return np.nan
+    return (0.0 if np.isnan(x) else x * x) + (0.0 if np.isnan(y) else y * y) + (0.0 if np.isnan(z) else z * z)
 
 
 @inlined
@@ -116,7 +114,7 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: 
     """Bad, good, known bits of crash, fall, theft, tampering, tyres, faults, sensors."""
     bad, good, known = 0, 0, TIPPED | TAMPER | FAULT | SENSOR
     status = f.status
-    if status & _CRASH_BIT or accel_peak(f) >= model.crash_limit_mps2:
+    if status & _CRASH_BIT or accel_peak_squared(f) >= model.crash_limit_mps2 * model.crash_limit_mps2:
         bad |= CRASH
     if status & _TIPPED_BIT or abs(f.roll_deg) > rules.tipped_roll_deg:
         if not status & _MOVING:
@@ -175,7 +173,7 @@ def of_place(told: Any, v: Any, f: Any, rules: Any, model: Any) -> tuple[int, in
 def at_any_age(v: Any, f: Any, rules: Any, model: Any) -> int:
     """The conditions that a frame of a closed window still tells of: crash, tampering, fall, theft (locked, and moving fast)."""
     bits = 0
-    if f.status & _CRASH_BIT or accel_peak(f) >= model.crash_limit_mps2:
+    if f.status & _CRASH_BIT or accel_peak_squared(f) >= model.crash_limit_mps2 * model.crash_limit_mps2:
         bits |= CRASH
     if f.status & _TAMPER_BIT:
         bits |= TAMPER

@@ -11,6 +11,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.state.prefetch import prefetch
 from fleetpulse.state.vehicle import FOREVER_MS, HEADER_T, STORE_T, Flag
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -42,6 +43,38 @@ def find(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) 
                 return slot
         at = (at + 1) & mask
     return -1
+
+
+@inlined
+def expect(table: Any, device_hi: np.uint64, device_lo: np.uint64) -> None:
+    """Have the vehicle's place in the table fetched."""
+    prefetch(table, np.int64(mixed(device_hi, device_lo) & _LOW) & np.int64(len(table) - 1))
+
+
+@inlined
+def guess(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) -> int:
+    """The slot that a vehicle seems to have, by its tag alone, and its record on the way to the cache; -1 when it has none."""
+    mask = np.int64(len(table) - 1)
+    h = mixed(device_hi, device_lo)
+    tag = h >> _SHIFT
+    at = np.int64(h & _LOW) & mask
+    while table[at] != _ZERO:
+        if table[at] >> _SHIFT == tag:
+            slot = np.int64(table[at] & _LOW) - 1
+            prefetch(vehicles, slot)
+            return slot
+        at = (at + 1) & mask
+    return -1
+
+
+@inlined
+def confirm(table: Any, vehicles: Any, guessed: int, device_hi: np.uint64, device_lo: np.uint64) -> int:
+    """The vehicle's slot; -1 when it has none. Quick when the guess is right."""
+    if guessed >= 0:
+        v = vehicles[guessed]
+        if v.device_hi == device_hi and v.device_lo == device_lo and v.flags & _LIVE:
+            return guessed
+    return find(table, vehicles, device_hi, device_lo)
 
 
 @inlined

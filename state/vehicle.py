@@ -33,6 +33,10 @@ BOOTS = 4
 DWELLS = len(Condition)
 
 
+AHEAD = 8
+"""Rows whose records are fetched before their turn; a power of two."""
+
+
 class Flag(IntFlag):
     """Bits of a vehicle's `flags`."""
 
@@ -219,6 +223,7 @@ HEADER: np.dtype[np.void] = np.dtype(
         ("facts", "<i8"),  # rows in the output buffers
         ("windows", "<i8"),
         ("row", "<i8"),  # the next row of the batch
+        ("guesses", "<i8", (AHEAD,)),  # the slot that each of the next rows seems to have, by row modulo AHEAD
         *((name, "<i8") for name in COUNTERS),
     ],
     align=True,

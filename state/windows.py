@@ -208,10 +208,9 @@ def before_at(header: Any, store: Any, v: Any, slot: int, start_ms: int, window_
 
 
 @inlined
-def move_on(header: Any, store: Any, windows: Any, v: Any, slot: int, time_ms: int, window_ms: int) -> None:
-    """The vehicle's newest event time becomes time_ms: close what that closes, and let `minute` be the window of time_ms."""
+def move_on(header: Any, store: Any, windows: Any, v: Any, slot: int, time_ms: int, start_ms: int, window_ms: int) -> None:
+    """The vehicle's newest event time becomes time_ms: close what that closes, and let `minute` be its window, begun at start_ms."""
     w = v.minute
-    start_ms = start_of(time_ms, window_ms)
     if v.before and store.before[v.before - 1].minute.start_ms + window_ms + GRACE_MS <= time_ms:
         close_before(header, store, windows, v, slot, window_ms)
     if w.frames == 0:
