@@ -19,7 +19,7 @@ from fleetpulse.alerts.maintenance import Maintenances, Task
 from fleetpulse.alerts.operations import Operations
 from fleetpulse.alerts.parameters import LifecycleParameters
 from fleetpulse.alerts.recorder import Recorder
-from fleetpulse.alerts.rules import BATTERY_SWAP, RULES, TRIP, Severity
+from fleetpulse.alerts.rules import BATTERY_SWAP, EVICTION, RULES, TRIP, Severity
 from fleetpulse.alerts.standing import Flag
 from fleetpulse.alerts.states import EventType
 from fleetpulse.alerts.vehicles import Vehicles
@@ -118,6 +118,8 @@ class Lifecycle:
                 self._trip(tip, Flag(0), Flag.PAUSED, EventType.TRIP_RESUME)
             case Fact.BATTERY_SWAPPED:
                 self._swapped(tip)
+            case Fact.EVICTED:
+                self._forget(tip)
             case Fact.OPERATION:
                 assert record is not None, "the fact of an operation comes with its record"
                 self._operations.apply(tip, record)
@@ -169,6 +171,14 @@ class Lifecycle:
         tasks = self._maintenances.of(tip.row.slot, component="battery")
         self._maintenances.resolve(tip, tasks, by="swap", because=BATTERY_SWAP)
         self._vehicles.settle(tip, BATTERY_SWAP, (EventType.MAINTENANCE,))
+
+    def _forget(self, tip: Trigger) -> None:
+        """Close the books of a vehicle that nobody heard of for so long that its slot goes to another one."""
+        slot = tip.row.slot
+        for alert in self._alarms.of(slot):
+            self._alarms.close(tip, slot, alert)
+        self._maintenances.resolve(tip, self._maintenances.of(slot), by="forgotten", because=EVICTION)
+        self._vehicles.forget(slot)
 
     def _show(self, slot: int) -> None:
         """Bring the public bits up to date."""

@@ -8,7 +8,7 @@ from fleetpulse.alerts.evidence import Trigger
 from fleetpulse.alerts.recorder import Recorder
 from fleetpulse.alerts.rules import Component, Judgement, Severity
 
-ResolvedBy = Literal["swap", "operation", "recovered"]
+ResolvedBy = Literal["swap", "operation", "recovered", "forgotten"]
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Operations on the life cycle: what people and other systems did to a vehicle. An illegal one changes nothing and is counted."""
 
 from collections import OrderedDict
+from hashlib import blake2b
 
 from fleetpulse.alerts.alarm import Alarms
 from fleetpulse.alerts.evidence import Trigger
@@ -15,13 +16,16 @@ from fleetpulse.state.facts import Condition
 REMEMBERED = 256
 """Ids of a shard's last operations that are kept, so that one that a writer sent again is done once."""
 
+NAME_LENGTH = 200
+"""Characters kept of the name of who did it."""
+
 
 class Operations:
     """Applies operations to the books of a shard."""
 
     def __init__(self, vehicles: Vehicles, alarms: Alarms, maintenances: Maintenances, counters: dict[str, int]) -> None:
         self.remembered: OrderedDict[tuple[int, str], None] = OrderedDict()
-        """(slot, operation id), oldest first."""
+        """(slot, digest of the operation id, which may be long), oldest first."""
         self._vehicles = vehicles
         self._alarms = alarms
         self._maintenances = maintenances
@@ -31,7 +35,7 @@ class Operations:
         """Do it, or count why not."""
         if record.operation in (Operation.CONNECTED, Operation.DISCONNECTED):
             return  # telemetry alone says whether a vehicle can be heard
-        key = (tip.row.slot, record.operation_id)
+        key = (tip.row.slot, blake2b(record.operation_id.encode(), digest_size=12).hexdigest())
         if key in self.remembered:
             self._counters["operations_repeated"] += 1
             return
@@ -40,7 +44,7 @@ class Operations:
             self.remembered.popitem(last=False)
         if record.operation == Operation.ALERT_ACKNOWLEDGED:
             done = self._alarms.acknowledge(
-                tip, by=record.by, alert_id=str(record.detail.get("alert_id", "")), rule=str(record.detail.get("rule", ""))
+                tip, by=record.by[:NAME_LENGTH], alert_id=str(record.detail.get("alert_id", "")), rule=str(record.detail.get("rule", ""))
             )
         elif record.operation == Operation.MAINTENANCE_DONE:
             done = self._maintenance_done(tip, record)

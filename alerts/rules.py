@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fleetpulse.alerts.evidence import FactRow
 from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.codecs.schema import FIELDS
 from fleetpulse.state.facts import VALUE_NAMES, Condition, Fact
 
 Component = Literal["battery", "tyre", "brake", "motor", "structure", "sensor"]
@@ -136,9 +137,7 @@ RULES: dict[Condition, Rule] = {
         "Its controller reports fault {codes} ({component}).",
         Maintenance("sensor", INFO, True, "Read out the controller: fault {codes} ({component})."),
     ),
-    Condition.OFFLINE: Rule(
-        "offline", "offline", WARNING, "No telemetry for {silent_s:.0f} s, longer than the {limit_s:.0f} s that it may be silent."
-    ),
+    Condition.OFFLINE: Rule("offline", "offline", WARNING, "No telemetry for {silent_s:.0f} s; it may be silent for {limit_s:.0f} s."),
     Condition.MISSING: Rule("missing", "offline", CRITICAL, "No telemetry for {silent_h:.1f} h: it counts as missing.", escalates=True),
     Condition.VOLTAGE_SAG: Rule(
         "voltage_sag",
@@ -156,8 +155,8 @@ RULES: dict[Condition, Rule] = {
         "sensor",
         "sensor",
         INFO,
-        "A sensor repeats itself or contradicts the others.",
-        Maintenance("sensor", INFO, True, "A sensor repeats itself or contradicts the others: check the telemetry unit."),
+        "{untrue}.",
+        Maintenance("sensor", INFO, True, "{untrue}: check the telemetry unit."),
     ),
 }
 
@@ -169,9 +168,9 @@ FAULT_COMPONENTS: tuple[tuple[int, int, Component, Severity], ...] = (
 )
 """Bits of `fault_bits`, first and last, whose they are and how grave; the gravest first."""
 
-TRIP, OPERATION, BATTERY_SWAP = "trip", "operation", "battery_swap"
+TRIP, OPERATION, BATTERY_SWAP, EVICTION = "trip", "operation", "battery_swap", "eviction"
 """Rules of events that no condition tips."""
-RULE_NAMES = (*(rule.name for rule in RULES.values()), TRIP, OPERATION, BATTERY_SWAP)
+RULE_NAMES = (*(rule.name for rule in RULES.values()), TRIP, OPERATION, BATTERY_SWAP, EVICTION)
 WHEELS = ("front left", "rear left", "front right", "rear right")
 
 
@@ -206,6 +205,17 @@ def fault_component(bits: int) -> tuple[Component, Severity]:
     return "sensor", INFO
 
 
+def _untrue(implausible: float, clock_off_s: float) -> str:
+    """What a sensor said that cannot be."""
+    bits = int(implausible) if isfinite(implausible) else 0
+    names = ", ".join(field.name for field in FIELDS if bits >> (field.number - 1) & 1)
+    if names:
+        return f"It measures what cannot be ({names})"
+    if isfinite(clock_off_s) and clock_off_s != 0:
+        return f"Its clock is {abs(clock_off_s):.0f} s {'ahead' if clock_off_s > 0 else 'behind'}"
+    return "It measured what cannot be"
+
+
 def judge(row: FactRow, parameters: LifecycleParameters) -> Judgement:
     """What a raised or cleared condition means."""
     condition = Condition(row.condition)
@@ -236,6 +246,8 @@ def judge(row: FactRow, parameters: LifecycleParameters) -> Judgement:
         said["place"] = parameters.zone_name(zone) or "service area"
     elif condition == Condition.UNRENTABLE_BATTERY:
         said["charge"] = "swap its battery" if parameters.can_swap(row.vehicle_model) else "bring it to a charger"
+    elif condition == Condition.SENSOR:
+        said["untrue"] = _untrue(row.value[0], row.value[1])
     elif condition == Condition.MISSING:
         said["silent_h"] = _Measured(row.value[0] / 3600)
     return Judgement(rule, severity, rule.reason.format(**said), component, work_severity, work.task.format(**said) if work else "")

@@ -59,6 +59,10 @@ class Vehicles:
             self.records = grown
         self.count = max(self.count, vehicles)
 
+    def forget(self, slot: int) -> None:
+        """Make the slot's record that of a vehicle never seen."""
+        self.records[slot] = np.zeros((), dtype=VEHICLE)
+
     def flags(self, slot: int) -> Flag:
         """The vehicle's flags."""
         return Flag(int(self.records["flags"][slot]))

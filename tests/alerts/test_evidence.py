@@ -49,6 +49,19 @@ def test_no_value_breaks_an_event(condition: Condition, value: float) -> None:
         assert b"-0.0" not in event.encode(made, deployment="test").value
 
 
+@pytest.mark.parametrize(
+    ("fields", "clock_off_s", "sentence"),
+    [
+        (1 << 4 | 1 << 7, 0.0, "It measures what cannot be (latitude_e7, speed_mps)."),
+        (0, 12.0, "Its clock is 12 s ahead."),
+        (0, -7200.0, "Its clock is 7200 s behind."),
+        (0, 0.0, "It measured what cannot be."),
+    ],
+)
+def test_a_sensor_alert_says_what_cannot_be(fields: int, clock_off_s: float, sentence: str) -> None:
+    assert one(Story().raised(Condition.SENSOR, float(fields), clock_off_s), event.ALERT_RAISED)["reason"] == sentence
+
+
 def test_a_code_beyond_the_names_has_none() -> None:
     story = lifecycle()
     made = story.apply(row(Fact.RAISED, condition=Condition.TAMPER, city=200, vehicle_model=200, event_ms=START_MS), {})

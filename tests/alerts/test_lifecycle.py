@@ -1,7 +1,7 @@
 """Any sequence of facts and operations: events do not depend on how it was cut, every move is legal, books and events agree."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fleetpulse.alerts import event, lifecycle, snapshot
 from fleetpulse.alerts.availability import EDGES
 from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.lifecycle import Lifecycle
+from fleetpulse.alerts.parameters import LifecycleParameters
 from fleetpulse.alerts.states import STATE_NAMES, EventType, VehicleState
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.state.facts import Cause, Condition, Fact
@@ -23,7 +24,7 @@ from tests.support import events
 
 MODELS = (SCOOTER, 0, CAR, CAR)
 """Of the vehicles in slots 0-3; model 0 is unknown, hence micromobility."""
-SHORT = story.LifecycleParameters(**{**vars(PARAMETERS), "escalate_s": 3})
+SHORT = replace(PARAMETERS, escalate_s=3)
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,19 @@ class Log:
 
 
 @st.composite
-def logs(draw: st.DrawFn, *, conditions: tuple[Condition, ...] = tuple(Condition)) -> Log:
+def logs(draw: st.DrawFn, *, conditions: tuple[Condition, ...] = tuple(Condition), evictions: bool = True) -> Log:
     """Up to 40 facts about four vehicles, several of one frame among them, with the times that the kernel could give."""
     now_ms, seq, slot = START_MS, 0, 0
-    parts, operations = [], {}
+    kinds = (*[Fact.RAISED] * 4, *[Fact.CLEARED] * 3, *(fact for fact in Fact if evictions or fact != Fact.EVICTED))
+    parts: list[NDArray[Any]] = []
+    operations: dict[int, OperationRecord] = {}
     for i in range(draw(st.integers(0, 40))):
         same_frame = draw(st.integers(0, 3)) == 0
         if not same_frame or not parts:
             now_ms += draw(st.sampled_from((0, 1, 400, 999, 1000, 2500, 5000)))
             seq += 1
             slot = draw(st.integers(0, 3))
-        kind = draw(st.sampled_from((*[Fact.RAISED] * 4, *[Fact.CLEARED] * 3, *Fact)))
+        kind = draw(st.sampled_from(kinds))
         fields: dict[str, Any] = {
             "slot": slot,
             "vehicle_model": MODELS[slot],
@@ -67,6 +70,8 @@ def logs(draw: st.DrawFn, *, conditions: tuple[Condition, ...] = tuple(Condition
             detail = draw(st.sampled_from(({}, {"rule": "tipped"}, {"rule": "offline"}, {"component": "battery"})))
             operations[i] = OperationRecord(operation, device(slot), now_ms, "ada", f"op{draw(st.integers(0, 30))}", dict(detail))
             fields |= {"row": i, "cause": Cause.OPERATION, "late": 0}
+        elif kind == Fact.EVICTED:
+            fields |= {"cause": Cause.DEADLINE, "late": 0}
         elif kind == Fact.TRIP_ENDED:
             values = (float(now_ms - 60_000), 60.0, 300.0, 5.0, 70.0, 52.5, 13.4)
         parts.append(story.row(kind, values=values, **fields))
@@ -82,7 +87,7 @@ def bytes_of(made: list[Event]) -> list[tuple[bytes, Any]]:
     return [(record.value, record.headers) for record in records]
 
 
-def run(log: Log, *, parameters: story.LifecycleParameters = SHORT) -> tuple[Lifecycle, list[Event]]:
+def run(log: Log, *, parameters: LifecycleParameters = SHORT) -> tuple[Lifecycle, list[Event]]:
     """The log in one piece."""
     whole = story.lifecycle(parameters)
     return whole, whole.apply(log.facts, log.operations) + whole.advance(end_ms(log))
@@ -117,7 +122,7 @@ def test_events_do_not_depend_on_how_the_log_was_cut(log: Log, data: st.DataObje
 
 
 @settings(max_examples=150, deadline=None)
-@given(logs())
+@given(logs(evictions=False))
 def test_every_move_is_an_edge_and_follows_the_one_before(log: Log) -> None:
     part, made = run(log)
     part.ensure(len(MODELS))
@@ -194,6 +199,21 @@ def test_when_all_is_well_again_every_vehicle_can_be_rented(log: Log) -> None:
             part.apply(story.row(fact, values=values, condition=condition, row=0, cause=cause, seq=10_000 + i, **common), {0: record})
             now_ms += 1000
         assert part.vehicle_state[slot] == VehicleState.AVAILABLE
+
+
+def test_a_vehicle_that_is_forgotten_leaves_nothing_open_and_its_slot_is_as_new() -> None:
+    part = story.Story()
+    part.raised(*story.CRASH)
+    part.raised(*story.OFFLINE, timer=True)
+    made = part.fact(Fact.EVICTED, timer=True)
+    assert story.kinds(made) == [("alert.cleared", "crash"), ("alert.cleared", "offline"), ("maintenance.resolved", "crash")]
+    assert made[2].data["resolved_by"] == "forgotten"
+    assert {e.data["evidence"]["rule"] for e in made} == {"crash", "offline", "eviction"}
+    for column in ("vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"):
+        assert getattr(part.lifecycle, column)[0] == 0
+    assert part.wait(86_400) == []
+    other = part.fact(Fact.RAISED, Condition.TIPPED, 80.0, 10.0, device_lo=999)
+    assert other[0].subject.endswith("3e7")
 
 
 def test_nothing_leads_to_nothing() -> None:

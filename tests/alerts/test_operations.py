@@ -4,9 +4,9 @@ import pytest
 
 from fleetpulse.alerts import event, operations, snapshot
 from fleetpulse.alerts.states import VehicleState
-from fleetpulse.codecs.operations import Operation
-from fleetpulse.state.facts import Condition
-from tests.alerts.story import CAR, CRASH, MISSING, OFFLINE, OUTSIDE, SCOOTER, START_MS, UNRENTABLE, Story, kinds, moves
+from fleetpulse.codecs.operations import Operation, OperationRecord
+from fleetpulse.state.facts import Condition, Fact
+from tests.alerts.story import CAR, CRASH, MISSING, OFFLINE, OUTSIDE, SCOOTER, START_MS, UNRENTABLE, Story, device, kinds, moves
 
 
 @pytest.mark.parametrize("model", [SCOOTER, CAR])
@@ -67,6 +67,19 @@ def test_maintenance_done_on_the_street() -> None:
     car = Story(model=CAR)
     car.raised(*CRASH)
     assert moves(car.operate(Operation.MAINTENANCE_DONE)) == [("service_start", "available")]
+
+
+def test_what_the_kernel_ends_because_of_an_operation_has_the_operations_cause() -> None:
+    """maintenance_done also ends the conditions crash and theft: CLEARED facts with its cause follow it."""
+    story = Story()
+    story.raised(Condition.THEFT, 3.0, 60.0, 1.5, 50.0)
+    story.raised(*CRASH)
+    story.operate(Operation.MAINTENANCE_DONE, id_="done")
+    record = OperationRecord(Operation.MAINTENANCE_DONE, device(0), story.now_ms, "ada", "done", {})
+    assert story.fact(Fact.CLEARED, Condition.CRASH, operation=record) == []
+    made = story.fact(Fact.CLEARED, Condition.THEFT, operation=record)
+    assert [(e.rule, e.cause) for e in made] == [("theft", "operation.done")]
+    assert kinds(story.raised(*CRASH)) == [("alert.raised", "crash"), ("maintenance.required", "crash")]
 
 
 def test_maintenance_done_at_the_depot_brings_back_a_car_but_a_scooter_waits_for_its_drop_off() -> None:
@@ -204,6 +217,16 @@ def test_only_so_many_ids_are_remembered() -> None:
     for i in range(3 * operations.REMEMBERED):
         story.operate(Operation.RESERVATION_START if i % 2 == 0 else Operation.RESERVATION_CANCEL, id_=f"id{i}")
     assert len(story.lifecycle._operations.remembered) == operations.REMEMBERED
+
+
+def test_a_name_or_an_id_of_any_length_costs_a_bounded_place() -> None:
+    story = Story()
+    story.raised(Condition.TIPPED, 80.0, 10.0)
+    made = story.operate(Operation.ALERT_ACKNOWLEDGED, id_="x" * 100_000, by="y" * 100_000, rule="tipped")
+    assert made[0].data["by"] == "y" * operations.NAME_LENGTH
+    story.now_ms += 1000
+    story.raised(Condition.THEFT, 3.0, 60.0, 1.5, 50.0)
+    assert len(story.lifecycle.snapshot()) < 10_000
 
 
 def test_connections_say_nothing() -> None:
