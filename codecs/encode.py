@@ -17,6 +17,8 @@ from fleetpulse.codecs.memory import (
     BYTES,
     OUT,
     Bytes,
+    Memory,
+    base,
     copy,
     load_f32,
     load_f64,
@@ -38,7 +40,7 @@ _ZIGZAG, _FLOAT, _DOUBLE = int(Read.ZIGZAG), int(Read.FLOAT), int(Read.DOUBLE)
 
 
 @inlined
-def _write_tag(out: Bytes, at: int, tag: int) -> int:
+def _write_tag(out: Memory, at: int, tag: int) -> int:
     if tag < 0x80:
         store_u8(out, at, tag)
         return at + 1
@@ -48,7 +50,7 @@ def _write_tag(out: Bytes, at: int, tag: int) -> int:
 
 
 @inlined
-def _write_varint(out: Bytes, at: int, value: int) -> int:
+def _write_varint(out: Memory, at: int, value: int) -> int:
     """`value` is a 64-bit pattern."""
     while value < 0 or value >= 0x80:
         store_u8(out, at, value & 0x7F | 0x80)
@@ -59,14 +61,14 @@ def _write_varint(out: Bytes, at: int, value: int) -> int:
 
 
 @inlined
-def _load_integer(rows: Bytes, at: int, width: int) -> int:
+def _load_integer(rows: Memory, at: int, width: int) -> int:
     if width == 2:
         return load_i16(rows, at)
     return load_i32(rows, at) if width == 4 else load_i64(rows, at)
 
 
 @inlined
-def _write_frame(rows: Bytes, row: int, out: Bytes, at: int) -> int:
+def _write_frame(rows: Memory, row: int, out: Memory, at: int) -> int:
     """Write the fields of the row that begins at byte `row`; returns the position after them."""
     for f in range(1, ROWS):
         read, column = READ[f], row + AT[f]
@@ -124,20 +126,20 @@ def _write(rows: Bytes, out: Bytes, ends: NDArray[np.int64]) -> int:
     out   at least N * MAX_FRAME_BYTES; filled; returns how much
     ends  (N,) filled with the end of each frame in out
     """
-    at = 0
+    at, source, target = 0, base(rows), base(out)
     for i in range(len(ends)):
-        store_u8(out, at, 1 << 3 | 2)
+        store_u8(target, at, 1 << 3 | 2)
         begin = at + 3
-        end = _write_frame(rows, i * FRAME_BYTES, out, begin)
+        end = _write_frame(source, i * FRAME_BYTES, target, begin)
         size = end - begin
         if size < 0x80:
-            store_u8(out, at + 1, size)
+            store_u8(target, at + 1, size)
             for k in range(begin, end):
-                store_u8(out, k - 1, load_u8(out, k))
+                store_u8(target, k - 1, load_u8(target, k))
             end -= 1
         else:
-            store_u8(out, at + 1, size & 0x7F | 0x80)
-            store_u8(out, at + 2, size >> 7)
+            store_u8(target, at + 1, size & 0x7F | 0x80)
+            store_u8(target, at + 2, size >> 7)
         ends[i] = at = end
     return at
 

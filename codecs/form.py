@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from fleetpulse.codecs.jit import inlined, kernel
-from fleetpulse.codecs.memory import BYTES, Bytes, load_u8
+from fleetpulse.codecs.memory import BYTES, Bytes, Memory, base, load_u8
 
 _TAB, _LINE_FEED, _RETURN, _SPACE = 0x09, 0x0A, 0x0D, 0x20
 _OPEN_OBJECT, _OPEN_LIST = 0x7B, 0x5B
@@ -22,7 +22,7 @@ def is_space(byte: int) -> bool:
 
 
 @inlined
-def json_begin(payload: Bytes, begin: int, end: int) -> int:
+def json_begin(payload: Memory, begin: int, end: int) -> int:
     """Position of the opening brace or bracket of a JSON value; -1 when the value at [begin, end) is not JSON."""
     at = begin
     while at < end and is_space(load_u8(payload, at)):
@@ -39,7 +39,7 @@ def json_begin(payload: Bytes, begin: int, end: int) -> int:
 
 @kernel(types.boolean(BYTES))
 def _is_json(payload: Bytes) -> bool:
-    return json_begin(payload, 0, len(payload)) >= 0
+    return json_begin(base(payload), 0, len(payload)) >= 0
 
 
 def is_json(payload: bytes) -> bool:

@@ -16,7 +16,7 @@ from fleetpulse.codecs.errors import Reason, WireError, shown
 from fleetpulse.codecs.form import is_json
 from fleetpulse.codecs.jit import kernel
 from fleetpulse.codecs.json import uuid_bytes
-from fleetpulse.codecs.memory import BYTES, Bytes
+from fleetpulse.codecs.memory import BYTES, Bytes, base
 from fleetpulse.codecs.wire import BROKEN, DONE, device_of, next_frame
 
 _HALVES = struct.Struct(">qq")
@@ -35,15 +35,15 @@ def walk(payload: Bytes, identified: bool, device_hi: int, device_lo: int) -> in
     identified  every frame must have the device id device_hi, device_lo (big-endian halves as int64 bit patterns)
     """
     frames, at, fault = 0, 0, 0
-    end = len(payload)
+    data, end = base(payload), len(payload)
     while True:
-        begin, at = next_frame(payload, at, end)
+        begin, at = next_frame(data, at, end)
         if begin == BROKEN:
             return -1
         if begin == DONE:
             break
         frames += 1
-        length, hi, lo = device_of(payload, begin, at)
+        length, hi, lo = device_of(data, begin, at)
         if fault == 0 and length >= 0:
             if length != 16 or (hi == 0 and lo == 0):
                 fault = -3

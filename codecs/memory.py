@@ -1,7 +1,8 @@
 """Loads, stores and bit tricks for kernels over byte buffers: unaligned, little-endian, bounds unchecked. No format knowledge here.
 
-A caller proves its bounds before it loads. With NUMBA_DISABLE_JIT=1 the plain twins below run instead; they assert the bounds,
-so the interpreted test run is also the memory-safety check of every kernel that stands on this file.
+A kernel takes the Memory of its arrays once, with base(), and hands that on: arrays as arguments of the parts of a kernel would
+cost two atomic reference counts each. A caller proves its bounds before it loads. With NUMBA_DISABLE_JIT=1 the plain twins below
+run instead, and they assert the bounds, so the interpreted test run is also the memory-safety check of every kernel on this file.
 
 Integers travel as int64: unsigned ones of up to 32 bits by value, 64-bit ones by bit pattern. So nothing mixes int64 and uint64,
 which numba would turn into float64.
@@ -19,6 +20,8 @@ from numba.extending import intrinsic as _numba_intrinsic
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+Memory = NDArray[np.uint8]
+"""What base() gives: compiled, the address of the first byte; interpreted, the array itself."""
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 """numba type of a buffer that a kernel reads; writable arrays fit too."""
@@ -32,9 +35,23 @@ _LLVM = {"B": ir.IntType(8), "H": ir.IntType(16), "I": ir.IntType(32), "q": _I64
 _NUMBA: dict[str, Any] = {"f": types.float32, "d": types.float64}
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, llvm_type: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), llvm_type.as_pointer())
+def _pointer(builder: Any, memory: Any, at: Any, llvm_type: Any) -> Any:
+    return builder.inttoptr(builder.add(memory, at), llvm_type.as_pointer())
+
+
+def _base() -> Any:
+    if _INTERPRETED:
+        return lambda array: array
+
+    @_intrinsic  # type: ignore[untyped-decorator]
+    def base(typing_context: Any, array: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            return builder.ptrtoint(data, _I64)
+
+        return types.int64(array), generate
+
+    return base
 
 
 def _load(code: str, *, signed: bool = False) -> Any:
@@ -42,7 +59,7 @@ def _load(code: str, *, signed: bool = False) -> Any:
     if _INTERPRETED:
         reader = struct.Struct("<" + (code.lower() if signed else code))
 
-        def plain(array: Bytes, at: int) -> Any:
+        def plain(array: Memory, at: int) -> Any:
             assert 0 <= at <= len(array) - reader.size, "a kernel must prove its bounds"
             value: Any = reader.unpack(array[at : at + reader.size].tobytes())[0]
             return np.float32(value) if code == "f" else value
@@ -51,15 +68,15 @@ def _load(code: str, *, signed: bool = False) -> Any:
     llvm_type = _LLVM[code]
 
     @_intrinsic  # type: ignore[untyped-decorator]
-    def load(typing_context: Any, array: Any, at: Any) -> Any:
+    def load(typing_context: Any, memory: Any, at: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], llvm_type)
+            pointer = _pointer(builder, arguments[0], arguments[1], llvm_type)
             value = builder.load(pointer, align=1)
             if code in _NUMBA or code == "q":
                 return value
             return builder.sext(value, _I64) if signed else builder.zext(value, _I64)
 
-        return _NUMBA.get(code, types.int64)(array, types.int64), generate
+        return _NUMBA.get(code, types.int64)(types.int64, types.int64), generate
 
     return load
 
@@ -70,7 +87,7 @@ def _store(code: str) -> Any:
         writer = struct.Struct("<" + code)
         mask = (1 << 8 * writer.size) - 1
 
-        def plain(array: Bytes, at: int, value: Any) -> None:
+        def plain(array: Memory, at: int, value: Any) -> None:
             assert 0 <= at <= len(array) - writer.size, "a kernel must prove its bounds"
             number = value if code in _NUMBA else int(value) & mask
             if code == "q" and number >> 63:
@@ -81,20 +98,20 @@ def _store(code: str) -> Any:
     llvm_type = _LLVM[code]
 
     @_intrinsic  # type: ignore[untyped-decorator]
-    def store(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
+    def store(typing_context: Any, memory: Any, at: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], llvm_type)
+            pointer = _pointer(builder, arguments[0], arguments[1], llvm_type)
             stored = arguments[2] if code in _NUMBA or code == "q" else builder.trunc(arguments[2], llvm_type)
             builder.store(stored, pointer, align=1)
             return context.get_dummy_value()
 
-        return types.void(array, types.int64, _NUMBA.get(code, types.int64)), generate
+        return types.void(types.int64, types.int64, _NUMBA.get(code, types.int64)), generate
 
     return store
 
 
 def _bits(name: str, plain: Callable[[int], int], width: int) -> Any:
-    """An LLVM bit intrinsic of one integer of `width` bits, int64 to int64."""
+    """LLVM's bswap or cttz of one integer of `width` bits, int64 to int64."""
     if _INTERPRETED:
         return plain
     llvm_type = ir.IntType(width)
@@ -102,9 +119,8 @@ def _bits(name: str, plain: Callable[[int], int], width: int) -> Any:
     @_intrinsic  # type: ignore[untyped-decorator]
     def operation(typing_context: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            function = builder.module.declare_intrinsic(f"llvm.{name}", [llvm_type])
             value = arguments[0] if width == 64 else builder.trunc(arguments[0], llvm_type)
-            result = builder.call(function, [value])
+            result = builder.bswap(value) if name == "bswap" else builder.cttz(value, ir.Constant(ir.IntType(1), 1))
             return result if width == 64 else builder.zext(result, _I64)
 
         return types.int64(types.int64), generate
@@ -117,14 +133,15 @@ def _swap(value: int, width: int) -> int:
 
 
 def _trailing_zeros(value: int) -> int:
-    return (value & -value).bit_length() - 1 if value else 64
+    assert value, "zero has no lowest bit"
+    return (value & -value).bit_length() - 1
 
 
 def _copy() -> Any:
     """memcpy of a length between two buffers that do not overlap."""
     if _INTERPRETED:
 
-        def plain(target: Bytes, target_at: int, source: Bytes, source_at: int, length: int) -> None:
+        def plain(target: Memory, target_at: int, source: Memory, source_at: int, length: int) -> None:
             assert 0 <= target_at <= len(target) - length, "a kernel must prove its bounds"
             assert 0 <= source_at <= len(source) - length, "a kernel must prove its bounds"
             target[target_at : target_at + length] = source[source_at : source_at + length]
@@ -135,34 +152,37 @@ def _copy() -> Any:
     def copy(typing_context: Any, target: Any, target_at: Any, source: Any, source_at: Any, length: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             byte = ir.IntType(8)
-            to = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], byte)
-            origin = _pointer(context, builder, signature.args[2], arguments[2], arguments[3], byte)
+            to = _pointer(builder, arguments[0], arguments[1], byte)
+            origin = _pointer(builder, arguments[2], arguments[3], byte)
             pointer = byte.as_pointer()
             memcpy = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, _I64])
             builder.call(memcpy, [to, origin, arguments[4], ir.Constant(ir.IntType(1), 0)])
             return context.get_dummy_value()
 
-        return types.void(target, types.int64, source, types.int64, types.int64), generate
+        return types.void(*[types.int64] * 5), generate
 
     return copy
 
 
-load_u8: Callable[[Bytes, int], int] = _load("B")
-load_u16: Callable[[Bytes, int], int] = _load("H")
-load_i16: Callable[[Bytes, int], int] = _load("H", signed=True)
-load_u32: Callable[[Bytes, int], int] = _load("I")
-load_i32: Callable[[Bytes, int], int] = _load("I", signed=True)
-load_i64: Callable[[Bytes, int], int] = _load("q")
-load_f32: Callable[[Bytes, int], np.float32] = _load("f")
-load_f64: Callable[[Bytes, int], float] = _load("d")
-store_u8: Callable[[Bytes, int, int], None] = _store("B")
-store_i16: Callable[[Bytes, int, int], None] = _store("H")
-store_i32: Callable[[Bytes, int, int], None] = _store("I")
-store_i64: Callable[[Bytes, int, int], None] = _store("q")
-store_f32: Callable[[Bytes, int, np.float32], None] = _store("f")
-store_f64: Callable[[Bytes, int, float], None] = _store("d")
+base: Callable[[Bytes], Memory] = _base()
+load_u8: Callable[[Memory, int], int] = _load("B")
+load_u16: Callable[[Memory, int], int] = _load("H")
+load_i16: Callable[[Memory, int], int] = _load("H", signed=True)
+load_u32: Callable[[Memory, int], int] = _load("I")
+load_i32: Callable[[Memory, int], int] = _load("I", signed=True)
+load_i64: Callable[[Memory, int], int] = _load("q")
+load_f32: Callable[[Memory, int], np.float32] = _load("f")
+load_f64: Callable[[Memory, int], float] = _load("d")
+store_u8: Callable[[Memory, int, int], None] = _store("B")
+store_i16: Callable[[Memory, int, int], None] = _store("H")
+store_i32: Callable[[Memory, int, int], None] = _store("I")
+store_i64: Callable[[Memory, int, int], None] = _store("q")
+store_f32: Callable[[Memory, int, np.float32], None] = _store("f")
+store_f64: Callable[[Memory, int, float], None] = _store("d")
 swap32: Callable[[int], int] = _bits("bswap", lambda value: _swap(value, 32), 32)
 """The low 32 bits with their bytes in the opposite order, as an unsigned value."""
 swap64: Callable[[int], int] = _bits("bswap", lambda value: _swap(value, 64), 64)
 """64 bits with their bytes in the opposite order, as a bit pattern."""
-copy: Callable[[Bytes, int, Bytes, int, int], None] = _copy()
+trailing_zeros: Callable[[int], int] = _bits("cttz", _trailing_zeros, 64)
+"""Number of the lowest bit that is set; the value must not be zero."""
+copy: Callable[[Memory, int, Memory, int, int], None] = _copy()

@@ -8,7 +8,7 @@ from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES
 from fleetpulse.codecs.form import json_begin
 from fleetpulse.codecs.jit import inlined, kernel
 from fleetpulse.codecs.layout import EMPTY_ROW, FRAME_BYTES, offset
-from fleetpulse.codecs.memory import BYTES, OUT, Bytes, copy, load_i64, load_u8, store_i16, store_i32, store_i64, store_u8
+from fleetpulse.codecs.memory import BYTES, OUT, Bytes, Memory, base, copy, load_i64, load_u8, store_i16, store_i32, store_i64, store_u8
 from fleetpulse.codecs.partition import of_halves
 from fleetpulse.codecs.protobuf import MALFORMED, NO_DEVICE_ID, TAKEN, read_frame
 from fleetpulse.codecs.schema import Kind
@@ -33,7 +33,7 @@ def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[
 
     Returns how many records are neither ticks nor proper batches.
     """
-    begin, unusual = 0, 0
+    data, kinds, begin, unusual = base(payload), base(forms), 0, 0
     for r in range(len(ends)):
         end = ends[r]
         form, count = PROTOBUF, 0
@@ -42,18 +42,18 @@ def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[
         elif end - begin > MAX_PAYLOAD_BYTES:
             form = OVERSIZE
         else:
-            opening = json_begin(payload, begin, end)
+            opening = json_begin(data, begin, end)
             if opening >= 0:
-                is_list = load_u8(payload, opening) == _OPEN_LIST
+                is_list = load_u8(data, opening) == _OPEN_LIST
                 form, count = (LIST, 0) if is_list else (OBJECT, 1)
             else:
-                frame, at = next_frame(payload, begin, end)
+                frame, at = next_frame(data, begin, end)
                 while frame >= 0:
                     count += 1
-                    frame, at = next_frame(payload, at, end)
+                    frame, at = next_frame(data, at, end)
                 if frame == BROKEN or count == 0:
                     form, count = FRAMING, 0
-        store_u8(forms, r, form)
+        store_u8(kinds, r, form)
         rows[r] = count
         unusual += form >= OBJECT
         begin = end
@@ -61,7 +61,7 @@ def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[
 
 
 @inlined
-def _write_origin(out: Bytes, row: int, append_ms: int, kafka_offset: int, position: int, shard: int) -> None:
+def _write_origin(out: Memory, row: int, append_ms: int, kafka_offset: int, position: int, shard: int) -> None:
     store_i64(out, row + _APPEND_MS, append_ms)
     store_i64(out, row + _OFFSET, kafka_offset)
     store_i32(out, row + _POSITION, position)
@@ -86,22 +86,23 @@ def fill(
     out     (N * FRAME_BYTES,) the bytes of FRAME rows, filled
     faults  at least (N, 6), filled with record, position, begin and end in payload, what is wrong, row; returns how many
     """
-    begin, row, failed = 0, 0, 0
+    data, kinds, target = base(payload), base(forms), base(out)
+    limit, begin, row, failed = len(payload), 0, 0, 0
     for r in range(len(ends)):
-        form, at = load_u8(forms, r), begin
+        form, at = load_u8(kinds, r), begin
         for position in range(rows[r]):
             status = TAKEN
             frame_begin = at
             if form == PROTOBUF:
-                frame, at = next_frame(payload, at, ends[r])
-                status = read_frame(payload, frame, at, out, row)
+                frame, at = next_frame(data, at, ends[r])
+                status = read_frame(data, frame, at, limit, target, row)
             else:
-                copy(out, row, EMPTY_ROW, 0, FRAME_BYTES)
+                copy(target, row, base(EMPTY_ROW), 0, FRAME_BYTES)
                 if form == TICK:
-                    store_u8(out, row + _KIND, _TICK_KIND)
-            _write_origin(out, row, append_ms[r], offsets[r], position, shard)
+                    store_u8(target, row + _KIND, _TICK_KIND)
+            _write_origin(target, row, append_ms[r], offsets[r], position, shard)
             if status == TAKEN and form == PROTOBUF:
-                hi, lo = load_i64(out, row + _DEVICE), load_i64(out, row + _DEVICE + 8)
+                hi, lo = load_i64(target, row + _DEVICE), load_i64(target, row + _DEVICE + 8)
                 if of_halves(hi, lo, partitions) != shard:
                     status = MISROUTED
             if status != TAKEN:

@@ -24,7 +24,8 @@ from fleetpulse.codecs.layout import (
     offset,
 )
 from fleetpulse.codecs.memory import (
-    Bytes,
+    Memory,
+    base,
     copy,
     load_f32,
     load_f64,
@@ -38,6 +39,7 @@ from fleetpulse.codecs.memory import (
     swap64,
 )
 from fleetpulse.codecs.schema import FIRMWARE_BYTES
+from fleetpulse.codecs.straight import REACH, read_straight
 from fleetpulse.codecs.utf8 import is_utf8
 from fleetpulse.codecs.wire import MAX_DEPTH, read_size, read_tag, read_varint, skip
 
@@ -50,7 +52,7 @@ _NAN32 = np.float32(np.nan)
 
 
 @inlined
-def store_integer(out: Bytes, at: int, width: int, value: int) -> None:
+def store_integer(out: Memory, at: int, width: int, value: int) -> None:
     """The low `width` (2, 4 or 8) bytes of a value."""
     if width == 4:
         store_i32(out, at, value)
@@ -61,7 +63,7 @@ def store_integer(out: Bytes, at: int, width: int, value: int) -> None:
 
 
 @inlined
-def _read_delimited(payload: Bytes, at: int, end: int, out: Bytes, row: int, f: int) -> tuple[int, bool]:
+def _read_delimited(payload: Memory, at: int, end: int, out: Memory, row: int, f: int) -> tuple[int, bool]:
     """(next position, plausible) of a UUID or text."""
     size, at = read_size(payload, at, end)
     if at < 0:
@@ -83,7 +85,7 @@ def _read_delimited(payload: Bytes, at: int, end: int, out: Bytes, row: int, f: 
 
 
 @inlined
-def _read_varint_field(payload: Bytes, at: int, end: int, out: Bytes, row: int, f: int) -> tuple[int, bool]:
+def _read_varint_field(payload: Memory, at: int, end: int, out: Memory, row: int, f: int) -> tuple[int, bool]:
     """(next position, plausible) of an integer of variable length."""
     value, at = read_varint(payload, at, end)
     if at < 0:
@@ -100,7 +102,7 @@ def _read_varint_field(payload: Bytes, at: int, end: int, out: Bytes, row: int, 
 
 
 @inlined
-def _read_fixed(payload: Bytes, at: int, end: int, out: Bytes, row: int, f: int) -> tuple[int, bool]:
+def _read_fixed(payload: Memory, at: int, end: int, out: Memory, row: int, f: int) -> tuple[int, bool]:
     """(next position, plausible) of a value of 4 or 8 bytes."""
     read, column = READ[f], row + AT[f]
     after = at + 4 if read in (_FLOAT, _FIXED32) else at + 8
@@ -123,12 +125,20 @@ def _read_fixed(payload: Bytes, at: int, end: int, out: Bytes, row: int, f: int)
 
 
 @inlined
-def read_frame(payload: Bytes, at: int, end: int, out: Bytes, row: int) -> int:
+def read_frame(payload: Memory, at: int, end: int, limit: int, out: Memory, row: int) -> int:
     """Read the fields at [at, end) into the FRAME row that begins at byte `row` of `out`; its origin is left zero.
+
+    limit  how many bytes the payload has
 
     Returns TAKEN, or MALFORMED or NO_DEVICE_ID: the row is then half written.
     """
-    copy(out, row, EMPTY_ROW, 0, FRAME_BYTES)
+    copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
+    if limit - at >= REACH:
+        straight = read_straight(payload, at, out, row)
+        if straight <= end:
+            at = straight
+        else:
+            copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
     implausible = 0
     while at < end:
         tag, at = read_tag(payload, at, end)

@@ -1,11 +1,11 @@
 """Whether bytes are UTF-8, for kernels: no overlong forms, no surrogates, nothing above U+10FFFF. The Unicode Standard, table 3-7."""
 
 from fleetpulse.codecs.jit import inlined
-from fleetpulse.codecs.memory import Bytes, load_u8
+from fleetpulse.codecs.memory import Memory, load_u8
 
 
 @inlined
-def is_utf8(payload: Bytes, at: int, end: int) -> bool:
+def is_utf8(payload: Memory, at: int, end: int) -> bool:
     """Whether the bytes at [at, end) are well-formed UTF-8."""
     while at < end:
         lead = load_u8(payload, at)

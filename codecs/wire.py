@@ -6,7 +6,7 @@ below `end` and returns -1 as the next position for bytes that cannot be read.
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.layout import END_GROUP, I32, I64, LEN, START_GROUP, VARINT
-from fleetpulse.codecs.memory import Bytes, load_i64, load_u8, load_u16, swap64
+from fleetpulse.codecs.memory import Memory, load_i64, load_u8, load_u16, swap64
 
 MAX_DEPTH = 100
 """Messages and groups within one another that the reference allows below the batch."""
@@ -20,7 +20,7 @@ _SIGN = -(1 << 63)
 
 
 @inlined
-def read_varint(payload: Bytes, at: int, end: int) -> tuple[int, int]:
+def read_varint(payload: Memory, at: int, end: int) -> tuple[int, int]:
     """(64-bit pattern, next position). Bits beyond the 64th of a ten-byte varint are dropped."""
     if at >= end:
         return 0, -1
@@ -44,7 +44,7 @@ def read_varint(payload: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def read_tag(payload: Bytes, at: int, end: int) -> tuple[int, int]:
+def read_tag(payload: Memory, at: int, end: int) -> tuple[int, int]:
     """(tag, next position). At most five bytes and 32 bits; field number 0 does not exist."""
     tag, after = read_varint(payload, at, end)
     if after < 0 or after - at > 5 or tag < 8 or tag > 0xFFFFFFFF:
@@ -53,7 +53,7 @@ def read_tag(payload: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def read_size(payload: Bytes, at: int, end: int) -> tuple[int, int]:
+def read_size(payload: Memory, at: int, end: int) -> tuple[int, int]:
     """(length of a delimited value, where it begins). At most five bytes."""
     size, after = read_varint(payload, at, end)
     if after < 0 or after - at > 5 or size > end - after:
@@ -62,7 +62,7 @@ def read_size(payload: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def _skip_flat(payload: Bytes, at: int, end: int, wire_type: int) -> int:
+def _skip_flat(payload: Memory, at: int, end: int, wire_type: int) -> int:
     if wire_type == VARINT:
         return read_varint(payload, at, end)[1]
     if wire_type == LEN:
@@ -77,7 +77,7 @@ def _skip_flat(payload: Bytes, at: int, end: int, wire_type: int) -> int:
 
 
 @inlined
-def _skip_group(payload: Bytes, at: int, end: int, number: int, depth: int) -> int:
+def _skip_group(payload: Memory, at: int, end: int, number: int, depth: int) -> int:
     if depth < 0:
         return -1
     while at < end:
@@ -93,7 +93,7 @@ def _skip_group(payload: Bytes, at: int, end: int, number: int, depth: int) -> i
 
 
 @inlined
-def skip(payload: Bytes, at: int, end: int, tag: int, depth: int) -> int:
+def skip(payload: Memory, at: int, end: int, tag: int, depth: int) -> int:
     """Position after the value of a field whose tag ended at `at`. `depth` groups may be nested in it."""
     if tag & 7 == START_GROUP:
         return _skip_group(payload, at, end, tag >> 3, depth - 1)
@@ -101,7 +101,7 @@ def skip(payload: Bytes, at: int, end: int, tag: int, depth: int) -> int:
 
 
 @inlined
-def next_frame(payload: Bytes, at: int, end: int) -> tuple[int, int]:
+def next_frame(payload: Memory, at: int, end: int) -> tuple[int, int]:
     """(begin, end) of the next frame of a batch, from `at`, which is the end of the one before or the batch's begin.
 
     begin is DONE after the last frame, BROKEN when the rest of the batch cannot be read.
@@ -120,7 +120,7 @@ def next_frame(payload: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def device_of(payload: Bytes, at: int, end: int) -> tuple[int, int, int]:
+def device_of(payload: Memory, at: int, end: int) -> tuple[int, int, int]:
     """(length, hi, lo) of the device id of a frame; the last one counts. Length -1: the frame cannot be read; 0: it has none."""
     length, hi, lo = 0, 0, 0
     if end - at >= 18 and load_u16(payload, at) == (16 << 8 | DEVICE_ID_TAG):

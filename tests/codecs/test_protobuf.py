@@ -8,34 +8,41 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fleetpulse.codecs import encode, form, records
+from fleetpulse.codecs import form, records
 from fleetpulse.codecs.schema import BY_NAME, FIELDS, Field, Wire
+from fleetpulse.codecs.straight import REACH
 from tests.naive import telemetry, wire
 from tests.support.polls import poll
-from tests.support.strategies import VALUES, WIRE_FRAMES, broken, rows
+from tests.support.strategies import VALUES, WIRE_FRAMES, broken, wire_fields
 
 DEVICE = wire.delimited(1, bytes(range(16)))
 
 
-def decode_frame(body: bytes) -> NDArray[Any] | str:
+NOTHING, ZEROS = b"", bytes(REACH)
+"""What may stand behind a frame in the poll. Behind nothing the general way is taken, else the straight one comes first."""
+
+
+def decode_frame(body: bytes, tail: bytes = ZEROS) -> NDArray[Any] | str:
     """The row of one frame or the reason why it is not taken, in the form of the naive twin."""
-    decoded = records.decode(poll([wire.batch(body)]), source_topic="t", partitions=1)
-    if decoded.dead_letters:
-        return decoded.dead_letters[0].reason
-    row = decoded.frames
-    row[["append_ms", "offset", "position"]] = 0
-    return row
+    decoded = records.decode(poll([wire.batch(body), tail]), source_topic="t", partitions=1)
+    letters = [letter.reason for letter in decoded.dead_letters if letter.offset == 0]
+    row = decoded.frames[decoded.frames["offset"] == 0]
+    row["append_ms"] = 0
+    assert len(letters) + len(row) == 1
+    return letters[0] if letters else row
 
 
-def assert_same(body: bytes) -> None:
-    got, expected = decode_frame(body), telemetry.decode_frame(body)
+def assert_same(body: bytes, *tails: bytes) -> None:
+    expected = telemetry.decode_frame(body)
     if form.is_json(wire.batch(body)):  # then it cannot be a frame that we would take
         assert isinstance(expected, str)
         expected = "json"
-    if isinstance(got, str) or isinstance(expected, str):
-        assert got == expected
-    else:
-        assert got.tobytes() == expected.tobytes()
+    for tail in (NOTHING, ZEROS, *tails):
+        got = decode_frame(body, tail)
+        if isinstance(got, str) or isinstance(expected, str):
+            assert got == expected
+        else:
+            assert got.tobytes() == expected.tobytes()
 
 
 @settings(max_examples=300)
@@ -55,10 +62,21 @@ def test_fields_in_any_order_the_last_one_wins(values: dict[str, Any], random: A
     assert_same(b"".join(pieces))
 
 
-@given(VALUES)
-def test_fields_in_order_give_the_row_that_was_written(values: dict[str, Any]) -> None:
-    row = rows([values])
-    assert_same(encode.encode(row)[2:] if len(encode.encode(row)) < 130 else encode.encode(row)[3:])
+@given(broken(VALUES.map(lambda values: b"".join(_write(field, values[field.name]) for field in FIELDS))))
+def test_fields_in_order_give_what_the_reference_gives(body: bytes) -> None:
+    assert_same(body)
+
+
+def test_a_full_frame_cut_anywhere_gives_what_the_reference_gives() -> None:
+    body = b"".join(_write(field, "2.4" if field.wire is Wire.STRING else 2**28) for field in FIELDS)
+    for cut in range(len(body) + 1):
+        assert_same(body[:cut], body[cut:] + ZEROS)  # the rest, behind the frame's end, looks like more of its fields
+
+
+@given(VALUES, st.integers(0, len(FIELDS)), st.lists(wire_fields(), min_size=1, max_size=3))
+def test_unusual_fields_among_those_in_order(values: dict[str, Any], at: int, unusual: list[bytes]) -> None:
+    pieces = [_write(field, values[field.name]) for field in FIELDS]
+    assert_same(b"".join([*pieces[:at], *unusual, *pieces[at:]]))
 
 
 @pytest.mark.parametrize("field", [f for f in FIELDS if f.optional], ids=lambda f: f.name)
