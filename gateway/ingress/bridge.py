@@ -42,6 +42,9 @@ DEAD_LETTER_BYTES = 64 << 10
 IDLE_S = 0.05
 BUSY_S = 0.002
 """Longest wait of a turn: without anything open, and while Kafka's acknowledgements are awaited."""
+QUIET_S = 0.001
+"""When no message came for so long, what is held is handed over: the broker has no more, or waits for acknowledgements itself
+(rumqttd sends 100 ahead, whatever Receive Maximum says). Under load messages come closer together than this."""
 STOP_S = 8.0
 """How long a bridge that was asked to stop waits for Kafka."""
 VEHICLES_KEPT = 200_000
@@ -82,6 +85,7 @@ class Bridge:
         self._receive_maximum = b.receive_maximum
         self._clock = Clock(settings.clock)
         self._now_s = time.monotonic()
+        self._taken_s = 0.0
         self._vehicles: dict[bytes, _Vehicle] = {}
         self._deliveries = Deliveries(settings, self._clock)
         self._packer = Packer(pack_bytes=b.pack_bytes, hold_s=b.hold_ms / 1000, send=self._send)
@@ -108,9 +112,12 @@ class Bridge:
     def run(self) -> None:
         """Until stop is set; then what was taken is handed to Kafka and acknowledged, within STOP_S."""
         while not self._stop.is_set():
-            self._now_s = time.monotonic()
+            taken = len(self._receipts)
             self._link.turn(self._wait_s(), read=self._room)
-            self._hand_over()
+            now_s = self._now_s = time.monotonic()
+            if len(self._receipts) > taken:
+                self._taken_s = now_s
+            self._hand_over(now_s)
         self._packer.flush_all()
         if not self._deliveries.flush(STOP_S - self._stop.age_s()):
             log.warning("stopped without Kafka; the broker keeps the messages", messages=len(self._receipts), records=len(self._deliveries))
@@ -121,7 +128,9 @@ class Bridge:
     def _wait_s(self) -> float:
         """How long there is nothing to do but to read."""
         wait_s = BUSY_S if len(self._deliveries) and self._deliveries.up else IDLE_S
-        return min(wait_s, max(0.0, self._packer.due_s() - self._now_s))
+        if self._packer.bytes:
+            wait_s = min(wait_s, QUIET_S, max(0.0, self._packer.due_s() - self._now_s))
+        return wait_s
 
     def _room(self) -> bool:
         """Whether another message may be read. A broker that keeps to Receive Maximum never meets the first bound."""
@@ -131,9 +140,8 @@ class Bridge:
             and not self._deliveries.full
         )
 
-    def _hand_over(self) -> None:
-        now_s = self._now_s = time.monotonic()
-        if len(self._receipts) >= self._receive_maximum:  # no more will come, so there is nothing to wait for
+    def _hand_over(self, now_s: float) -> None:
+        if now_s - self._taken_s >= QUIET_S or len(self._receipts) >= self._receive_maximum:  # nothing comes that could be joined
             self._packer.flush_all()
         else:
             self._packer.flush_due(now_s)

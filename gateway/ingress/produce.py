@@ -20,8 +20,8 @@ log = structlog.get_logger()
 
 TOPIC = "vehicle-telemetry"
 DEAD_LETTERS = f"{TOPIC}.dead-letter"
-LINGER_MS = 1
-"""Short: the packer has already held what may be held."""
+LINGER_MS = 0
+"""The packer has already held what may be held; librdkafka still joins what comes while it is busy."""
 AWAY_S = 3.0
 """Without any acknowledgement for so long, though some are open, Kafka is said to be away."""
 RETRY_S = 1.0
@@ -106,6 +106,7 @@ class Deliveries:
         self._generation += 1
         self._producer.purge()
         self._producer.poll(0)
+        self._producer.close()
 
     def _produce(self, record: Record) -> None:
         dead_letter = record.kind is Kind.DEAD_LETTER
