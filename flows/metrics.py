@@ -50,12 +50,16 @@ class ShardMetrics(Collector):
 
         return watched
 
-    def collect(self) -> Iterable[Metric]:
-        shards = dict(self._shards)
+    def sums(self) -> dict[str, int]:
+        """Counters of the shards of this process, added up by name."""
         sums: dict[str, int] = {}
-        for logic in shards.values():
+        for logic in dict(self._shards).values():
             for name, value in logic.counters().items():
                 sums[name] = sums.get(name, 0) + value
+        return sums
+
+    def collect(self) -> Iterable[Metric]:
+        shards, sums = dict(self._shards), self.sums()
         for name, (metric, text) in _COUNTERS.items():
             yield CounterMetricFamily(metric, text, value=sums.get(name, 0))
         for prefix, (metric, text) in _LABELLED.items():
