@@ -42,7 +42,8 @@ def run(settings: Settings, store: Path, ends: dict[int, int]) -> None:
 
 def emitted(settings: Settings) -> list[dict[str, Any]]:
     messages = [message for topic in ("fleet.maintenance", "fleet.alerts") for message in read(settings, topic, partitions=4)]
-    return [validate((message.headers() or [], message.value() or b"")) for message in messages]
+    headers: list[Any] = [message.headers() for message in messages]
+    return [validate((header, message.value() or b"")) for header, message in zip(headers, messages, strict=True)]
 
 
 def test_windows_become_events_once_across_a_restart(settings: Settings, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def encoded(windows: NDArray[Any], ends: Sequence[int]) -> list[bytes]:
 
 
 def run(values: list[bytes], cuts: Sequence[int] = (), *, restart: bool = False) -> list[Outgoing]:
-    scorer, out = make(SHARD), []
+    scorer = make(SHARD)
+    out: list[Outgoing] = []
     for part in cut(poll(values, partition=SHARD), list(cuts)):
         scorer.run(part, out)
         if restart:
