@@ -46,17 +46,22 @@ class Rates:
 
 
 def rates(work: Callable[[], object], units: int, *, runs: int = 5, warm_up: int = 1, limit_s: float = 20.0) -> Rates:
-    """Units a second of `work`, which does `units` of them.
+    """Units a second of `work`, which does `units` of them and can be done again.
 
     runs     how many are counted; fewer, but at least one, when `limit_s` is over
     warm_up  how many are not
     """
+    return rates_of(lambda: work, units, runs=runs, warm_up=warm_up, limit_s=limit_s)
+
+
+def rates_of(prepare: Callable[[], Callable[[], object]], units: int, *, runs: int = 5, warm_up: int = 1, limit_s: float = 20.0) -> Rates:
+    """As rates; `prepare`, which is not measured, makes the work of each run."""
     began = time.monotonic()
     for _ in range(warm_up):
-        work()
-    spent = [spend(work)]
+        prepare()()
+    spent = [spend(prepare())]
     while len(spent) < runs and time.monotonic() - began < limit_s:
-        spent.append(spend(work))
+        spent.append(spend(prepare()))
     return Rates(tuple(units / s.wall_s for s in spent), tuple(units / max(s.cpu_s, 1e-9) for s in spent))
 
 

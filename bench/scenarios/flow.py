@@ -1,0 +1,154 @@
+"""Scenario `flow`: the real Bytewax flow of `telemetry`, source to sinks, over a topic that is already in Kafka, with recovery on.
+
+Names: `flow.{protobuf,json}.{single,packed}.{5k,50k,500k,1m}` in frames per CPU second of the flow's process (its librdkafka threads
+included), which is what one core does; `.wall` in frames/s on the wall, which the broker shares. `flow.protobuf.packed.50k.2processes.wall`:
+two processes of one cluster. First frames of new vehicles are part of it: with 500k and 1m vehicles, a quarter to a third of all.
+"""
+
+import os
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+from bytewax.recovery import init_db_dir
+
+from fleetpulse.bench import deployment, payloads, plot, topic
+from fleetpulse.bench.apache_kafka import ApacheKafka
+from fleetpulse.bench.brokers import broker
+from fleetpulse.bench.options import Options
+from fleetpulse.bench.payloads import Form, Payloads
+from fleetpulse.bench.report import Report
+from fleetpulse.bench.workload import Workload
+from fleetpulse.flows.child import end, spawn
+from fleetpulse.flows.recovery import STORE_PARTITIONS
+from fleetpulse.flows.topics import TELEMETRY
+
+SIZES = {
+    "5k": (5_000, 400, 2_000),
+    "50k": (50_000, 40, 5_000),
+    "500k": (500_000, 4, 30_000),
+    "1m": (1_000_000, 3, 30_000),
+}
+"""Name -> vehicles, frames of each, interval in ms."""
+RUNS = 3
+LIMIT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One figure: `name` after `flow.`; a person can ask for it, its form, `single` or `packed`, or its size."""
+
+    form: Form
+    pack: bool
+    size: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.form}.{'packed' if self.pack else 'single'}.{self.size}"
+
+    def wanted(self, options: Options) -> bool:
+        return any(options.wants(part) for part in (self.name, *self.name.split(".")))
+
+
+@dataclass(frozen=True)
+class Spent:
+    """wall: of the slowest process; CPU, counters: of all; memory: of the largest."""
+
+    wall_s: float
+    cpu_s: float
+    rss_bytes: int
+    counters: dict[str, int]
+
+
+class FlowError(Exception):
+    """The flow did not run to its end; the text says why."""
+
+
+def run(options: Options, report: Report) -> None:
+    """Every case with a broker of its own, so that no topic of an earlier one fills the disk."""
+    for size, (vehicles, each, interval_ms) in SIZES.items():
+        cases = [Case(form, pack, size) for form in get_args(Form) for pack in (False, True)]
+        cases = [case for case in cases if case.wanted(options)]
+        if not cases:
+            continue
+        vehicles = options.scaled(vehicles, 200)
+        rows = payloads.frames(Workload(vehicles, vehicles * each, interval_ms, options.seed), options.cache)
+        for case in cases:
+            options.say(f"flow.{case.name}")
+            _case(case, payloads.make(rows, case.form, pack=case.pack, partitions=deployment.PARTITIONS), options, report)
+    for form in get_args(Form):
+        for size in SIZES:
+            report.ratio(f"flow.{form}.packed.{size}", f"flow.{form}.single.{size}")
+    report.ratio("flow.protobuf.packed.50k.2processes.wall", "flow.protobuf.packed.50k.wall")
+    if options.plots:
+        report.plots += plot.throughput(report, list(SIZES), options.plots)
+
+
+def _case(case: Case, given: Payloads, options: Options, report: Report) -> None:
+    folder = options.scratch / f"flow-{case.name}"
+    with ExitStack() as stack:
+        kafka = stack.enter_context(broker(folder / "kafka", report))
+        settings = deployment.settings(kafka.address, folder)
+        deployment.create_topics(settings, append_time=isinstance(kafka, ApacheKafka))
+        topic.fill(kafka.address, TELEMETRY, given.records())
+        spent = [run_flow(kafka.address, folder / f"run{i}") for i in range(RUNS)]
+        name = f"flow.{case.name}"
+        report.add(name, "frames/CPU s", [given.frames / s.cpu_s for s in spent])
+        report.add(f"{name}.wall", "frames/s", [given.frames / s.wall_s for s in spent])
+        report.add(f"{name}.rss", "MiB", [s.rss_bytes / 2**20 for s in spent])
+        report.checks[f"{name} processes every frame"] = all(s.counters["processed"] == given.frames for s in spent)
+        if case == Case("protobuf", True, "50k"):
+            two = [run_flow(kafka.address, folder / f"two{i}", processes=2) for i in range(RUNS)]
+            report.add(f"{name}.2processes", "frames/CPU s", [given.frames / s.cpu_s for s in two])
+            report.add(f"{name}.2processes.wall", "frames/s", [given.frames / s.wall_s for s in two])
+
+
+def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool = True) -> Spent:
+    """The flow over all that vehicle-telemetry holds. Raises FlowError."""
+    watch = topic.Watch(address, [TELEMETRY])
+    ends = {str(partition): offset for (_, partition), offset in watch.ends().items()}
+    watch.close()
+    store = folder / "store"
+    store.mkdir(parents=True)
+    init_db_dir(store, STORE_PARTITIONS)  # type: ignore[no-untyped-call]
+    env = {**os.environ, **deployment.environment(address, folder, processes=processes)}
+    command = [sys.executable, "-m", "fleetpulse.bench.flow_process", "--ends", orjson.dumps(ends).decode()]
+    if recovery:
+        command += ["--store", str(store)]
+    if processes > 1:
+        command += ["--addresses", ",".join(f"127.0.0.1:{port}" for port in _free_ports(processes))]
+    logs = [folder / f"process{i}.log" for i in range(processes)]
+    started = [spawn([*command, "--process", str(i)], log, env=env) for i, log in enumerate(logs)]
+    try:
+        codes = [process.wait(LIMIT_S) for process in started]
+    finally:
+        for process in started:
+            end(process, limit_s=1)
+    if any(codes):
+        raise FlowError(f"the flow must end by itself; exit codes {codes} (see {logs[0]}): {logs[0].read_text(errors='replace')[-500:]}")
+    told: list[dict[str, Any]] = [orjson.loads(log.read_bytes().splitlines()[-1]) for log in logs]
+    counters: dict[str, int] = {}
+    for one in told:
+        for name, value in one["counters"].items():
+            counters[name] = counters.get(name, 0) + value
+    return Spent(
+        wall_s=max(one["wall_s"] for one in told),
+        cpu_s=sum(one["cpu_s"] for one in told),
+        rss_bytes=max(one["rss_bytes"] for one in told),
+        counters=counters,
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
