@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from fleetpulse.gateway.egress import answers, problems
 from fleetpulse.gateway.egress.guard import LOOPBACK_NAMES, Guard
@@ -31,6 +32,10 @@ TAGS = [
     {"name": "health", "description": "For orchestration and monitoring."},
 ]
 
+UNAVAILABLE: dict[int | str, dict[str, Any]] = {
+    503: {"model": answers.Problem, "description": "Not ready yet, too many streams, or Kafka does not answer."}
+}
+
 
 def create(hub: Hub) -> FastAPI:
     """The application over a hub; its life span starts and stops the hub."""
@@ -53,10 +58,8 @@ def create(hub: Hub) -> FastAPI:
     )
     app.state.hub = hub
     app.state.metrics = metrics = Metrics(hub)
-    v1 = APIRouter(prefix="/v1", responses={503: {"model": answers.Problem, "description": "Not ready, or Kafka does not answer."}})
     for module in (fleet, vehicles, events, stream, alerts, maintenance, zones, operations):
-        v1.include_router(module.router)
-    app.include_router(v1)
+        app.include_router(module.router, responses=UNAVAILABLE)
     app.include_router(health.router)
     app.include_router(page.router)
     problems.install(app)

@@ -119,7 +119,7 @@ class EventLog:
         """The number of the event after which a reader with this cursor goes on. Raises CursorError."""
         run, _, rest = cursor.partition("-")
         number, _, append = rest.partition("-")
-        if not (number.isascii() and number.isdigit() and append.isascii() and append.isdigit() and len(rest) <= 40):
+        if not (run and number.isascii() and number.isdigit() and append.isascii() and append.isdigit() and len(rest) <= 40):
             raise CursorError(f"a cursor must be one that this service gave; got {cursor[:60]!r}")
         if run == self.run:
             return min(int(number), self.newest)

@@ -33,7 +33,7 @@ ZONE_REPORTS_KEPT = 4
 """Reports of one shard and city read at start; one is due every rebalance interval."""
 _POLL_RECORDS = 2_000
 _POLL_S = 0.02
-_ATTEMPT_S = 5.0
+_ATTEMPT_S = 2.0
 _PAUSE_S = (0.2, 5.0)
 _APPLY_S = 60.0
 _APPLY_CHUNK = 2_000

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetpulse.alerts.states import STATE_NAMES
 from fleetpulse.codecs import tables
 from fleetpulse.gateway.egress.feed_items import StateBlock
 
@@ -156,10 +155,6 @@ class StateView:
         codes = (rows["city"].astype(np.int64) << 16) | (rows["vehicle_model"].astype(np.int64) << 8) | rows["vehicle_state"]
         found, vehicles = np.unique(codes[self._filled], return_counts=True)
         return [(c >> 16, c >> 8 & 255, c & 255, n) for c, n in zip(found.tolist(), vehicles.tolist(), strict=True)]
-
-    def rentable(self) -> int:
-        """Vehicles in the state `available`."""
-        return int((self.rows["vehicle_state"][self._filled] == STATE_NAMES.index("available")).sum())
 
     def counters(self) -> dict[str, int]:
         """The audit's counters, summed over the shards as each last wrote them."""

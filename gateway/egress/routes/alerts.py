@@ -11,10 +11,10 @@ from fleetpulse.alerts.event import rfc3339
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import alert_view, answers
 from fleetpulse.gateway.egress.problems import Problem
-from fleetpulse.gateway.egress.routes.context import Cities, Limit, ReadyHub, Rules, city_codes
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, Limit, ReadyHub, Rules, city_codes
 from fleetpulse.gateway.egress.routes.operations import accepted
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(prefix=PREFIX, tags=["alerts"])
 NOT_OPEN: dict[int | str, dict[str, Any]] = {
     404: {"model": answers.Problem, "description": "No such alert is open."},
     409: {"model": answers.Problem, "description": "It is acknowledged already, or is about a zone."},
@@ -60,7 +60,9 @@ async def list_alerts(
     responses=NOT_OPEN,
 )
 async def acknowledge(
-    hub: ReadyHub, alert_id: Annotated[str, Path(max_length=100)], request: answers.AcknowledgeRequest | None = None
+    hub: ReadyHub,
+    alert_id: Annotated[str, Path(max_length=100, description="`alert_id` of the alert.")],
+    request: answers.AcknowledgeRequest | None = None,
 ) -> Response:
     request = request or answers.AcknowledgeRequest.model_validate({})
     alert = hub.alerts.get(alert_id)

@@ -12,6 +12,8 @@ from fleetpulse.gateway.egress.event_log import Filter, types_of
 from fleetpulse.gateway.egress.hub import Hub
 from fleetpulse.gateway.egress.problems import Problem
 
+PREFIX = "/v1"
+
 
 async def any_hub(connection: HTTPConnection) -> Hub:
     hub = connection.app.state.hub

@@ -12,9 +12,9 @@ from fleetpulse.gateway.egress import answers
 from fleetpulse.gateway.egress.event_log import Filter
 from fleetpulse.gateway.egress.hub import Hub
 from fleetpulse.gateway.egress.problems import Problem
-from fleetpulse.gateway.egress.routes.context import Cities, Limit, ReadyHub, Rules, Types, event_filter
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, Limit, ReadyHub, Rules, Types, event_filter
 
-router = APIRouter(tags=["events"])
+router = APIRouter(prefix=PREFIX, tags=["events"])
 NOT_KEPT: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such event, or no longer kept."}}
 START = "start"
 
@@ -58,7 +58,7 @@ async def list_events(
 
 
 @router.get("/events/{event_id}", summary="One event", response_model=answers.CloudEvent, responses=NOT_KEPT)
-async def one_event(hub: ReadyHub, event_id: Annotated[str, Path(max_length=200)]) -> Response:
+async def one_event(hub: ReadyHub, event_id: Annotated[str, Path(max_length=200, description="`id` of the CloudEvent.")]) -> Response:
     body = hub.events.get(event_id)
     if body is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no event {event_id!r} among the last {hub.settings.gateway.events_kept}")

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from fleetpulse.alerts.states import STATE_NAMES
 from fleetpulse.gateway.egress import answers, metrics
 from fleetpulse.gateway.egress.hub import Hub
-from fleetpulse.gateway.egress.routes.context import AnyHub, Cities, ReadyHub, city_codes
+from fleetpulse.gateway.egress.routes.context import PREFIX, AnyHub, Cities, ReadyHub, city_codes
 
-router = APIRouter(tags=["fleet"])
+router = APIRouter(prefix=PREFIX, tags=["fleet"])
 MISSING_LIMIT = 0.0001
 """The objective: less than 0.01 % of the frames lost."""
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from fleetpulse.gateway.egress import answers, maintenance_view
-from fleetpulse.gateway.egress.routes.context import Cities, Limit, ReadyHub, city_codes
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, Limit, ReadyHub, city_codes
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(prefix=PREFIX, tags=["alerts"])
 Component = Literal["battery", "tyre", "brake", "motor", "structure", "sensor"]
 
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import answers
 from fleetpulse.gateway.egress.operations import Written
-from fleetpulse.gateway.egress.routes.context import DeviceId, ReadyHub, row_of
+from fleetpulse.gateway.egress.routes.context import PREFIX, DeviceId, ReadyHub, row_of
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(prefix=PREFIX, tags=["operations"])
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such vehicle has been seen."}}
 
 

@@ -14,10 +14,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from fleetpulse.gateway.egress import answers
 from fleetpulse.gateway.egress.hub import Hub
-from fleetpulse.gateway.egress.routes.context import Cities, ReadyHub, Rules, Types, event_filter
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, ReadyHub, Rules, Types, event_filter
 from fleetpulse.gateway.egress.streams import Batch, Follower
 
-router = APIRouter(tags=["events"])
+router = APIRouter(prefix=PREFIX, tags=["events"])
 PING_S = 15
 RETRY_MS = 2_000
 GOING_AWAY = 1001

@@ -16,11 +16,11 @@ from fleetpulse.gateway.egress import alert_view, answers, availability_view, ma
 from fleetpulse.gateway.egress.event_log import Filter
 from fleetpulse.gateway.egress.hub import Hub
 from fleetpulse.gateway.egress.problems import Problem
-from fleetpulse.gateway.egress.routes.context import Cities, DeviceId, Limit, ReadyHub, Types, city_codes, event_filter, row_of
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, DeviceId, Limit, ReadyHub, Types, city_codes, event_filter, row_of
 from fleetpulse.gateway.egress.routes.events import page
 from fleetpulse.gateway.egress.state_view import Selection
 
-router = APIRouter(tags=["fleet"])
+router = APIRouter(prefix=PREFIX, tags=["fleet"])
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such vehicle has been seen."}}
 RECENT = 10
 

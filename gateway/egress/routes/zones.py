@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from fleetpulse.gateway.egress import answers
 from fleetpulse.gateway.egress.hub import Hub
-from fleetpulse.gateway.egress.routes.context import Cities, ReadyHub, city_codes
+from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, ReadyHub, city_codes
 
-router = APIRouter(tags=["zones"])
+router = APIRouter(prefix=PREFIX, tags=["zones"])
 
 
 @router.get(

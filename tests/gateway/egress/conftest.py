@@ -21,6 +21,22 @@ def make_settings(folder: Path, broker: EmbeddedKafka, **gateway: object) -> Set
     )
 
 
+def with_gateway(settings: Settings, **changes: object) -> Settings:
+    """The same deployment with other settings of the gateway."""
+    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update=changes)})
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker that is killed at the end: an orderly stop would wait for the clients' connections."""
+    broker = EmbeddedKafka(tmp_path / "kafka").start()
+    try:
+        yield broker
+    finally:
+        if broker.running:
+            broker.kill()
+
+
 @pytest.fixture
 def deployment(tmp_path: Path, kafka: EmbeddedKafka) -> Settings:
     """Settings over a fresh broker with all topics."""

@@ -1,5 +1,6 @@
 """A fleet on the derived topics as the flows write it, and a gateway in a thread on a free port."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -135,7 +136,9 @@ def common(device_id: UUID, *, city: str = "berlin") -> dict[str, Any]:
     }
 
 
-def availability(device_id: UUID, state: str, event_type: str, *, previous: str = "available", ms: int = NOW_MS, cause: str = "1.1") -> Event:
+def availability(
+    device_id: UUID, state: str, event_type: str, *, previous: str = "available", ms: int = NOW_MS, cause: str = "1.1"
+) -> Event:
     data = common(device_id) | {"vehicle_state": state, "previous_state": previous, "event_type": event_type}
     return Event(event.AVAILABILITY_CHANGED, str(device_id), "availability", cause, ms, data | {"evidence": evidence(event_type)})
 
@@ -167,8 +170,17 @@ def maintenance(device_id: UUID, component: str, *, severity: str = "warning", m
     return Event(made.type, str(device_id), made.rule, cause, ms, data)
 
 
-def recommendation(zone: str, *, city: str = "berlin", end_ms: int = NOW_MS, kind: str = "move", priority: int = 2, expires_ms: int = 0) -> Event:
-    move = {"device_id": str(device(1)), "from_zone": zone, "to_zone": zone, "distance_m": 640.0, "latitude_deg": 52.5, "longitude_deg": 13.4}
+def recommendation(
+    zone: str, *, city: str = "berlin", end_ms: int = NOW_MS, kind: str = "move", priority: int = 2, expires_ms: int = 0
+) -> Event:
+    move = {
+        "device_id": str(device(1)),
+        "from_zone": zone,
+        "to_zone": zone,
+        "distance_m": 640.0,
+        "latitude_deg": 52.5,
+        "longitude_deg": 13.4,
+    }
     data = {
         "city": city,
         "zone": zone,
@@ -243,6 +255,13 @@ class Running:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The server's event loop."""
+        loop = self.server.hub.feed._loop
+        assert loop is not None
+        return loop
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer of a request that must succeed."""
