@@ -65,6 +65,7 @@ class Agent:
         self._folder = load.folder
         self._ledger = Ledger(load.folder)
         self._store = Store(a.store_dir or load.folder / "store", max_bytes=a.store_bytes, max_age_ms=int(a.store_hours * 3_600_000))
+        self._ledger.note(self._store.boots)  # what an earlier process stored after it wrote its last ledger
         faults = load.scenario.faults(fleet, load.vehicles, load.seed, now_ms)
         self._simulator = Simulator(fleet, load.vehicles, load.seed, now_ms, faults)
         self._device_ids = _device_ids(self._simulator.vehicles)
