@@ -4,6 +4,7 @@ Each command imports what it needs when it runs, so that `--help` and a wrong se
 use or a missing part: exit code 2 or 1 and one clear line.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -147,6 +148,27 @@ def replay(
         from fleetpulse.flows.replay import main  # noqa: PLC0415
 
         return main(settings, partition=partition, first=first, last=last)
+
+    _run(config, part)
+
+
+@app.command()
+def bench(
+    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory or rivals")],
+    json: Annotated[Path | None, typer.Option("--json", help="Write the report (JSON) here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, max=10, help="Share of the full size; below 1 only to see that it runs.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the workloads.")] = 1,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Part of a scenario; may be given again (bench/README.md).")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Store the measured ratios as the expected ones.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """One load benchmark: a table, a report, and exit code 1 when a check does not hold."""
+
+    def part(settings: Settings) -> int:
+        module = importlib.import_module("fleetpulse.bench.main")  # by name: flows stands below bench
+        code: int = module.main(scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept)
+        return code
 
     _run(config, part)
 

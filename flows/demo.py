@@ -21,7 +21,7 @@ from fleetpulse.config.settings import Settings
 from fleetpulse.flows import topics, view
 from fleetpulse.flows.child import Part
 from fleetpulse.flows.embedded import HOST, EmbeddedKafka, EmbeddedMqtt, free_port
-from fleetpulse.flows.offsets import lag
+from fleetpulse.flows.offsets import committed, lag
 from fleetpulse.flows.report import Collector, violations
 from fleetpulse.flows.stop import Stop
 
@@ -31,8 +31,17 @@ PARTITIONS = 4
 INTERVAL_S = 300
 PAST_MS = 6 * 86_400_000
 """The deployment's clock starts this long ago, so that a fast one stays behind the wall for days."""
+START_S = 90.0
+"""How long the parts may take to run."""
 DRAIN_S = 30.0
 """How long each part may take to hand on what it holds, at the end."""
+
+_FLOWS = {
+    "telemetry": (topics.TELEMETRY, PARTITIONS),
+    "detect": ("fleet.features", PARTITIONS),
+    "city": ("fleet.zones", topics.ZONE_PARTITIONS),
+}
+"""Flow -> the topic that it reads and its partitions."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,9 @@ class _Demo:
         topics.ensure(self._settings, limit_s=15)
         collector = Collector(self._settings, speed=self._options.speed)
         collector.start()
-        began = time.monotonic()
         try:
             self._start()
+            began = time.monotonic()
             self._show(collector, began)
             duration_s = time.monotonic() - began
             self._drain()
@@ -110,21 +119,20 @@ class _Demo:
         return self._report(collector, duration_s)
 
     def _start(self) -> None:
-        """Readers first, the vehicles last."""
-        o = self._options
-        agent = [
-            "agent",
-            "--vehicles",
-            str(o.vehicles),
-            "--seed",
-            str(o.seed),
-            "--scenario",
-            "mixed",
-            "--ledger",
-            str(self._folder / "ledger"),
-        ]
-        for arguments in (["gateway"], ["flow", "city"], ["flow", "detect"], ["flow", "telemetry"], ["bridge"], agent):
+        """Readers first, the vehicles last: when everything that follows them runs."""
+        o, ledger = self._options, self._folder / "ledger"
+        for arguments in (["gateway"], ["flow", "city"], ["flow", "detect"], ["flow", "telemetry"], ["bridge"]):
             self._parts.append(Part(arguments, self._folder, self._env))
+        print("starting brokers, flows, bridge and gateway", flush=True)
+        if not wait(lambda: bool(self._stop) or all(map(self._runs, _FLOWS)), limit_s=START_S, check=self._check):
+            raise DemoError(f"the flows must run within {START_S:g} s; they do not (see the logs in {self._folder})")
+        agent = ["agent", "--vehicles", str(o.vehicles), "--seed", str(o.seed), "--scenario", "mixed", "--ledger", str(ledger)]
+        self._parts.append(Part(agent, self._folder, self._env))
+
+    def _runs(self, flow: str) -> bool:
+        """A flow commits at each epoch, from its first one on."""
+        topic, partitions = _FLOWS[flow]
+        return len(committed(self._settings, group=f"fleetpulse.{flow}", topic=topic, partitions=partitions)) == partitions
 
     def _part(self, name: str) -> Part:
         return next(part for part in self._parts if part.name == name)
@@ -162,17 +170,18 @@ class _Demo:
     def _drain(self) -> None:
         """End the parts in the order of the data's path, each when it has handed on everything."""
         print("fleet stops; draining", flush=True)
-        s = self._settings
         self._part("agent").end(limit_s=DRAIN_S)
         self._part("bridge").end(limit_s=DRAIN_S)
-        self._caught_up("telemetry", topics.TELEMETRY, s.kafka.partitions)
+        self._caught_up("telemetry")
         self._part("flow telemetry").end(limit_s=DRAIN_S)
-        self._caught_up("detect", "fleet.features", s.kafka.partitions)
-        self._caught_up("city", "fleet.zones", topics.ZONE_PARTITIONS)
+        self._caught_up("detect")
+        self._caught_up("city")
         for name in ("flow detect", "flow city", "gateway"):
             self._part(name).end(limit_s=DRAIN_S)
 
-    def _caught_up(self, flow: str, topic: str, partitions: int) -> None:
+    def _caught_up(self, flow: str) -> None:
+        topic, partitions = _FLOWS[flow]
+
         def behind() -> int:
             return lag(self._settings, group=f"fleetpulse.{flow}", topic=topic, partitions=partitions)
 
@@ -228,10 +237,11 @@ def _deployment(
     return env, settings.model_copy(update=sections)
 
 
-def wait(condition: Callable[[], bool], *, limit_s: float) -> bool:
-    """Until the condition holds (True) or the limit is over (False)."""
+def wait(condition: Callable[[], bool], *, limit_s: float, check: Callable[[], None] = lambda: None) -> bool:
+    """Until the condition holds (True) or the limit is over (False); `check` may raise meanwhile."""
     until = time.monotonic() + limit_s
     while not condition():
+        check()
         if time.monotonic() > until:
             return False
         time.sleep(0.1)

@@ -42,12 +42,17 @@ def ends(settings: Settings, topic: str, partitions: int) -> dict[int, int]:
         consumer.close()
 
 
-def lag(settings: Settings, *, group: str, topic: str, partitions: int) -> int:
-    """Records of `topic` that come after what `group` has committed. Raises TimeoutError, KafkaException."""
+def committed(settings: Settings, *, group: str, topic: str, partitions: int) -> dict[int, int]:
+    """Partition -> the offset that `group` has committed, for the partitions where it has. Raises KafkaException."""
     consumer = Consumer(kafka.consumer(settings, group=group))
     try:
-        committed = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=LIMIT_S)
+        positions = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=LIMIT_S)
     finally:
         consumer.close()
-    last = ends(settings, topic, partitions)
-    return sum(last[position.partition] - max(position.offset, 0) for position in committed)
+    return {position.partition: position.offset for position in positions if position.offset >= 0}
+
+
+def lag(settings: Settings, *, group: str, topic: str, partitions: int) -> int:
+    """Records of `topic` that come after what `group` has committed. Raises TimeoutError, KafkaException."""
+    done = committed(settings, group=group, topic=topic, partitions=partitions)
+    return sum(end - done.get(p, 0) for p, end in ends(settings, topic, partitions).items())

@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from fleetpulse.alerts import event
 from fleetpulse.alerts.event import EVENT_TOPICS
 from fleetpulse.codecs import tables
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import Settings
+from fleetpulse.flows.poller import PASSING_ERRORS
 from fleetpulse.flows.topics import TELEMETRY
 
 DEAD_LETTERS = f"{TELEMETRY}.dead-letter"
 KINDS = {"fleet.availability": "availability", "fleet.maintenance": "maintenance", "fleet.rebalance": "rebalance", "fleet.alerts": "alerts"}
 LATENCIES_KEPT = 1_000_000
 LATEST_KEPT = 12
+FINISH_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,20 @@ class Collector:
         self._consumer.assign(self._partitions)
 
     def finish(self) -> None:
-        """Read up to what is in Kafka now, then stop. Call it when nothing writes any more."""
+        """Read up to what is in Kafka now, then stop. Call it when nothing writes any more. Raises TimeoutError."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(FINISH_S)
+        if self._thread.is_alive():
+            raise TimeoutError(f"Kafka must give the derived topics to their ends within {FINISH_S:g} s")
         self._consumer.close()
 
     def _run(self) -> None:
         while not self._ending.is_set():
             self._consume()
-        self._consumer.assign(self._consumer.position(self._partitions))  # so that every partition's end is met anew
+        read = self._consumer.position(self._partitions)
+        self._consumer.assign(  # so that every partition's end is met anew
+            [TopicPartition(p.topic, p.partition, p.offset if p.offset >= 0 else OFFSET_BEGINNING) for p in read]
+        )
         at_end: set[tuple[str | None, int | None]] = set()
         while len(at_end) < len(self._partitions):
             at_end |= self._consume()
@@ -89,6 +96,8 @@ class Collector:
                 self._take(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 at_end.add((message.topic(), message.partition()))
+            elif error.code() not in PASSING_ERRORS:
+                raise KafkaException(error)
         return at_end
 
     def _take(self, message: Message) -> None:
