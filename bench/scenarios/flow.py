@@ -23,6 +23,7 @@ from fleetpulse.bench.options import Options
 from fleetpulse.bench.payloads import Form, Payloads
 from fleetpulse.bench.report import Report
 from fleetpulse.bench.workload import Workload
+from fleetpulse.flows import offsets
 from fleetpulse.flows.child import end, spawn
 from fleetpulse.flows.recovery import STORE_PARTITIONS
 from fleetpulse.flows.topics import TELEMETRY
@@ -109,14 +110,12 @@ def _case(case: Case, given: Payloads, options: Options, report: Report) -> None
 
 def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool = True) -> Spent:
     """The flow over all that vehicle-telemetry holds. Raises FlowError."""
-    watch = topic.Watch(address, [TELEMETRY])
-    ends = {str(partition): offset for (_, partition), offset in watch.ends().items()}
-    watch.close()
+    ends = offsets.ends(deployment.settings(address, folder), TELEMETRY, deployment.PARTITIONS)
     store = folder / "store"
     store.mkdir(parents=True)
     init_db_dir(store, STORE_PARTITIONS)  # type: ignore[no-untyped-call]
     env = {**os.environ, **deployment.environment(address, folder, processes=processes)}
-    command = [sys.executable, "-m", "fleetpulse.bench.flow_process", "--ends", orjson.dumps(ends).decode()]
+    command = [sys.executable, "-m", "fleetpulse.bench.flow_process", "--ends", orjson.dumps({str(p): offset for p, offset in ends.items()}).decode()]
     if recovery:
         command += ["--store", str(store)]
     if processes > 1:
