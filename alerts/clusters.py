@@ -30,7 +30,7 @@ class Clusters:
                 events.append(self._event(event.ALERT_RAISED, cell, vehicles, reason, start_ms, end_ms, raised_ms=end_ms))
             elif cell in self.opened and vehicles <= self._limit - CLEAR_BELOW:
                 raised_ms = self.opened.pop(cell)
-                reason = f"Only {vehicles} vehicles below 20 % are left in this zone."
+                reason = f"Vehicles below 20 % in this zone: {vehicles}, no cluster any more."
                 events.append(self._event(event.ALERT_CLEARED, cell, vehicles, reason, start_ms, end_ms, raised_ms=raised_ms))
         return events
 

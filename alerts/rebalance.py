@@ -234,7 +234,7 @@ class CityPlanner:
             self._reserved[now.devices[swap.row]] = Reservation(0, int(now.groups[swap.row]), expires_ms)
         shown = {"swaps": [_shown_swap(now, swap, demand) for swap in chosen]}
         reason = (
-            f"{len(chosen)} batteries below {swaps.BELOW_PCT:.0f} % stand here, the emptiest at "
+            f"{_many(len(chosen), 'battery', 'batteries')} below {swaps.BELOW_PCT:.0f} % to swap here, the emptiest at "
             f"{min(swap['battery_soc_pct'] for swap in shown['swaps']):.0f} %, where {demand:.1f} trips are expected until "
             f"{_clock(now.horizon_ms)} UTC."
         )
@@ -259,7 +259,7 @@ class CityPlanner:
         shown: dict[str, Any],
     ) -> Event:
         zone, rule = f"{cell:x}", f"rebalance_{kind}"
-        error, naive = self._demand.mean_errors()
+        error, naive = self._demand.errors_rms()
         data = {
             "city": self.city,
             "zone": zone,
@@ -281,8 +281,8 @@ class CityPlanner:
                     "demand_forecast": round(forecast, 3),
                     "supply": supply,
                     **values,
-                    "forecast_error": round(error, 3),
-                    "naive_error": round(naive, 3),
+                    "forecast_rmse": round(error, 3),
+                    "naive_rmse": round(naive, 3),
                 },
                 "recorded_ms": now.end_ms,
                 "window": {"start_ms": now.start_ms, "end_ms": now.end_ms},
@@ -330,6 +330,10 @@ def _step(value: float, limits: tuple[float, float, float, float]) -> int:
 
 def _uuid(device: Key) -> str:
     return str(UUID(int=device[0] << 64 | device[1]))
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 def _clock(time_ms: int) -> str:

@@ -11,7 +11,8 @@ RIDE_NAMES = ("distance", "drag", "climb", "cold", "moving", "in_use", "climate"
 """Inputs of the ride model, as features.Features.ride has them."""
 
 _REACH = 5.0
-_MEMORY = 5_000
+_FARTHEST_PCT = 3.0
+_MEMORY = 1_000
 _BIN_C, _BINS, _COLDEST_C = 10.0, 8, -20.0
 _PRIOR_H = 10.0
 _MEMORY_H = 20_000.0
@@ -30,8 +31,8 @@ class RideConsumption:
         self._model: Any = preprocessing.StandardScaler() | linear_model.LinearRegression(optimizer=optim.SGD(0.01))
 
     def expected(self, ride: tuple[float, ...]) -> float:
-        """Expected loss in percentage points, at least 0."""
-        return max(0.0, float(self._model.predict_one(dict(zip(RIDE_NAMES, ride, strict=True)))))
+        """Expected loss in percentage points, 0-10."""
+        return min(10.0, max(0.0, float(self._model.predict_one(dict(zip(RIDE_NAMES, ride, strict=True))))))
 
     def spread(self) -> float:
         """Usual error in percentage points."""
@@ -40,10 +41,8 @@ class RideConsumption:
     def learn(self, ride: tuple[float, ...], loss: float, expected: float) -> None:
         """Take a window in whose loss was predicted as `expected`; an outlier is pulled in before it is learned."""
         self.count += 1
-        error = loss - expected
-        if self.count > 50:
-            reach = _REACH * self.spread()
-            error = max(-reach, min(reach, error))
+        reach = min(_FARTHEST_PCT, _REACH * self.spread()) if self.count > 50 else _FARTHEST_PCT
+        error = max(-reach, min(reach, loss - expected))
         weight = max(1.0 / self.count, 1.0 / _MEMORY)
         self._variance += weight * (error * error - self._variance)
         self._model.learn_one(dict(zip(RIDE_NAMES, ride, strict=True)), expected + error)

@@ -1,10 +1,12 @@
 """Forecast of trip starts per H3 cell and vehicle group for the next interval: a seasonal mean, blended with the recent one.
 
-Score, then learn: the forecast of an interval was made before its trips are known, and its error is kept beside that of the
-naive forecast (the last interval again), so that skill is measured and not believed. Assumes that trips of an interval of the
-day resemble each other; the recent mean carries a cell until its seasons are known.
+Score, then learn: the forecast of an interval was made before its trips are known, and its squared error is kept beside that of
+the naive forecast (the last interval again), so that skill is measured and not believed. Squared, since a mean is forecast.
+
+Assumes that trips of an interval of the day resemble each other; the recent mean carries a cell until its seasons are known.
 """
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from numpy.typing import NDArray
 from fleetpulse.models import store
 
 RECENT = 0.2
-"""Weight of an interval in the recent mean, once it has seen five."""
+"""Least weight of an interval in the recent mean."""
+PRIOR = 1
+"""Intervals without a trip that a new cell is taken to have had: it is only known because a trip just started there."""
 SEASONAL_DAYS = 30
 """Days after which old ones fade from the seasonal mean."""
 TRUST_DAYS = 2.0
@@ -42,7 +46,7 @@ def _row(seasons: int) -> np.dtype[np.void]:
 class DemandModel:
     """The cells of one city. Rows are kept in the order (cell, group), so that nothing depends on when a cell was first seen.
 
-    errors  sums over intervals and cells: count, absolute error of the forecast, absolute error of the naive one
+    errors  sums over intervals and cells: count, squared error of the forecast, squared error of the naive one
     """
 
     def __init__(self, *, seasons: int, interval_ms: int) -> None:
@@ -56,10 +60,10 @@ class DemandModel:
         keys = zip(self.rows["cell"].tolist(), self.rows["group"].tolist(), strict=True)
         return dict(zip(keys, self.rows["forecast"].tolist(), strict=True))
 
-    def mean_errors(self) -> tuple[float, float]:
-        """Mean absolute error of the forecasts so far, and of the naive ones; zeros before the first."""
+    def errors_rms(self) -> tuple[float, float]:
+        """Root of the mean squared error of the forecasts so far, and of the naive ones; zeros before the first."""
         count, ours, naive = self.errors.tolist()
-        return (ours / count, naive / count) if count else (0.0, 0.0)
+        return (sqrt(ours / count), sqrt(naive / count)) if count else (0.0, 0.0)
 
     def learn(self, end_ms: int, starts: dict[tuple[int, int], int], supplied: set[tuple[int, int]]) -> None:
         """Take in the interval that ended at `end_ms`, and forecast the next.
@@ -96,14 +100,14 @@ class DemandModel:
 
     def _score(self, trips: NDArray[np.float64], seen: NDArray[np.bool_]) -> None:
         judged = seen & (self.rows["intervals"] > 0)
-        ours = np.abs(self.rows["forecast"] - trips)[judged]
-        naive = np.abs(self.rows["previous"] - trips)[judged]
+        ours = ((self.rows["forecast"] - trips) ** 2)[judged]
+        naive = ((self.rows["previous"] - trips) ** 2)[judged]
         self.errors += (int(judged.sum()), float(ours.sum()), float(naive.sum()))
 
     def _take(self, season: int, trips: NDArray[np.float64], seen: NDArray[np.bool_]) -> None:
         rows = self.rows
         rows["intervals"] += seen
-        weight = np.maximum(1 / np.maximum(rows["intervals"], 1), RECENT)
+        weight = np.maximum(1 / (rows["intervals"] + PRIOR), RECENT)
         rows["recent"] += np.where(seen, weight * (trips - rows["recent"]), 0)
         rows["previous"] = np.where(seen, trips, rows["previous"])
         days = np.minimum(rows["season_days"][:, season] + seen, SEASONAL_DAYS)

@@ -49,14 +49,14 @@ class Detector:
         for i, end_ms in enumerate(ends):
             self._sweep(end_ms)
             row = self._vehicles.row(devices[i])
-            if end_ms <= self._vehicles.rows[row]["end_ms"]:
-                continue
             vehicle = self._vehicles.load(row)
+            if end_ms <= vehicle.end_ms:
+                continue
             cohort = self._cohorts.get(cohorts[i])
             if cohort is None:
                 cohort = self._cohorts[cohorts[i]] = Cohort(warm_up_windows=self._parameters.warm_up_windows)
             cohort.touched()
-            found.extend(self._judge.judge(cohort, vehicle, Moment(extracted, i, windows[i])))
+            found.extend(self._judge.judge(cohort, vehicle, Moment(extracted, i, windows)))
             self._vehicles.store(row, vehicle)
         return found
 

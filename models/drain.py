@@ -29,6 +29,8 @@ STOOD_M = 100.0
 _M_PER_DEG = 111_195.0
 CHARGED_PCT = 2.0
 """A rise of charge beyond noise."""
+STEP_PCT = 5.0
+"""No battery loses more in a minute: such a step is a sensor that had been stuck, and no loss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,15 +105,15 @@ def extract(windows: NDArray[Any]) -> Features:
 
 
 def _ride(w: dict[str, NDArray[np.float64]], air: NDArray[np.float64]) -> list[tuple[float, ...]]:
-    """What a ride costs charge for, scaled to numbers around 1; what was not measured counts as none."""
-    distance_km = np.nan_to_num(w["distance_m"]) / 1000
-    pace_mps = distance_km * 1000 / np.maximum(w["moving_s"], 1)
+    """What a ride costs charge for, scaled to numbers around 1; what was not measured counts as none, what cannot be is bounded."""
+    distance_km = np.clip(np.nan_to_num(w["distance_m"]) / 1000, 0, 3)
+    pace_mps = np.minimum(distance_km * 1000 / np.maximum(np.nan_to_num(w["moving_s"]), 1), 50)
     warmth = np.nan_to_num(air, nan=20.0)
     in_use_min = np.nan_to_num(w["in_use_s"]) / 60
     return _rows(
         distance_km,
         distance_km * pace_mps**2 / 100,
-        np.nan_to_num(w["climb_m"]) / 10,
+        np.clip(np.nan_to_num(w["climb_m"]) / 10, 0, 10),
         distance_km * np.maximum(0.0, 20.0 - warmth) / 10,
         np.nan_to_num(w["moving_s"]) / 60,
         in_use_min,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fleetpulse.models import drain, evidence
 from fleetpulse.models.anomaly import Score
 from fleetpulse.models.cohort import Cohort
@@ -28,11 +30,15 @@ Sample = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Window i of the extracted features of a record; `window` is its tables.WINDOW record."""
+    """Window i of a record: its features `f`, and `windows`, the record's (N,) tables.WINDOW rows."""
 
     f: Features
     i: int
-    window: Any
+    windows: NDArray[Any]
+
+    @property
+    def window(self) -> Any:
+        return self.windows[self.i]
 
 
 class Judge:
@@ -70,6 +76,8 @@ class Judge:
             drain.charged(vehicle)
             return None, False
         hours = (f.end_ms[i] - begin_ms) / 3_600_000
+        if first - last > drain.STEP_PCT * max(1.0, 60 * hours):
+            return None, False
         return (self._ridden if riding else self._stood)(cohort, vehicle, m, first - last, hours), False
 
     def _ridden(self, cohort: Cohort, vehicle: Vehicle, m: Moment, actual: float, hours: float) -> drain.Loss:

@@ -23,17 +23,17 @@ def learned(trips: list[int], *, supplied: bool = True) -> DemandModel:
     return made
 
 
-def test_the_first_interval_with_trips_is_a_forecast() -> None:
-    assert learned([3]).forecasts() == {CELL: 3.0}
+def test_the_first_interval_with_trips_is_half_believed() -> None:
+    assert learned([3]).forecasts() == {CELL: 1.5}
     assert learned([]).forecasts() == {}
 
 
 def test_quiet_intervals_bring_it_down() -> None:
-    assert learned([1, 0, 0]).forecasts()[CELL] == pytest.approx(1 / 3)
+    assert learned([1, 0, 0]).forecasts()[CELL] == pytest.approx(1 / 4)
 
 
 def test_an_interval_without_vehicles_and_trips_teaches_nothing() -> None:
-    assert learned([2, 0, 0, 0], supplied=False).forecasts()[CELL] == 2.0
+    assert learned([2, 0, 0, 0], supplied=False).forecasts()[CELL] == 1.0
 
 
 def test_a_daily_rhythm_is_learned() -> None:
@@ -47,9 +47,9 @@ def test_a_daily_rhythm_is_learned() -> None:
 def test_it_beats_the_naive_forecast_on_a_noisy_rhythm() -> None:
     rng = np.random.default_rng(1)
     trips = [int(rng.poisson(2 + 2 * np.sin(i / DAY * 2 * np.pi))) for i in range(20 * DAY)]
-    ours, naive = learned(trips).mean_errors()
+    ours, naive = learned(trips).errors_rms()
     assert ours < 0.9 * naive
-    assert model().mean_errors() == (0.0, 0.0)
+    assert model().errors_rms() == (0.0, 0.0)
 
 
 def test_cells_without_trips_for_long_are_forgotten() -> None:

@@ -133,6 +133,14 @@ def test_a_charge_begins_the_sum_anew_and_what_follows_counts_at_once() -> None:
     assert parked_since <= 13  # 40 W are 0.14 % a minute, and half of the limit is enough once the test has seen a rise
 
 
+def test_a_charge_that_was_stuck_and_jumps_down_is_no_drain() -> None:
+    def stuck(minute: int, rows: NDArray[Any]) -> None:
+        if minute == 70:
+            rows["soc_last_pct"][:5] -= 14
+
+    assert found(Invented(vehicles=40, minutes=100, ride_share=0.5, change=stuck).windows()) == []
+
+
 def test_loss_across_a_gap_counts_when_the_vehicle_stood_still() -> None:
     """Parked and out of reach for five hours, six per cent gone: the first window after the gap tells."""
     windows = Invented(vehicles=40, minutes=80, ride_share=0.3).windows()

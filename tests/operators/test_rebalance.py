@@ -54,8 +54,8 @@ def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_interval_already_brings_vehicles_to_where_trips_start() -> None:
-    """Two trips started in HOME, nothing is left there, a neighbour has three vehicles and no demand."""
-    told = Told(vehicles=[Stands(n, RING[0], east_m=50.0 * n) for n in (1, 2, 3)], starts=[(HOME, 2)])
+    """Four trips started in HOME, nothing is left there, a neighbour has three vehicles and no demand."""
+    told = Told(vehicles=[Stands(n, RING[0], east_m=50.0 * n) for n in (1, 2, 3)], starts=[(HOME, 4)])
     (e,) = advice(told)
     data = e["data"]
     assert (e["subject"], data["kind"], data["city"]) == (f"{HOME:x}", "move", CITY)
@@ -126,7 +126,7 @@ def test_a_vehicle_that_arrived_counts_where_it_stands() -> None:
     there = [Stands(1, HOME), Stands(2, RING[0])]
     story = [
         Told(i=0, vehicles=[Stands(1, RING[0])], starts=[(HOME, 1)]),
-        Told(i=1, vehicles=there, starts=[(HOME, 2)]),
+        Told(i=1, vehicles=there, starts=[(HOME, 4)]),
     ]
     (data,) = of_kind(advice(*story), "move")
     assert (data["supply"], data["evidence"]["values"]["expected_supply"], len(data["moves"])) == (1, 1, 1)
