@@ -144,10 +144,10 @@ class StateView:
             mask &= wanted
         return mask
 
-    def located(self, cities: tuple[int, ...]) -> NDArray[Any]:
-        """(n,) rows of the vehicles whose position is known, of those cities or of all."""
+    def located(self, cities: tuple[int, ...]) -> NDArray[np.int64]:
+        """(n,) indices into `rows` of the vehicles whose position is known, of those cities or of all."""
         mask = self._mask(Selection(cities=cities)) & ~np.isnan(self.rows["latitude_deg"]) & ~np.isnan(self.rows["longitude_deg"])
-        return self.rows[np.flatnonzero(mask)]
+        return np.flatnonzero(mask)
 
     def counts(self) -> list[tuple[int, int, int, int]]:
         """(city, vehicle_model, vehicle_state, vehicles) of each combination that exists."""

@@ -8,6 +8,7 @@ by the kernel (main.py). More than MAX_FOLLOWERS are refused.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from fleetpulse.gateway.egress.event_log import EventLog, Filter, Kept
 
@@ -47,7 +48,7 @@ class Streams:
         self._queue = queue
         self._changed = asyncio.Event()
         self._closed = False
-        self._followers: set[Follower] = set()
+        self._followers: WeakSet[Follower] = WeakSet()  # a request that ends before it streams leaves nothing behind
         self.dropped = 0
 
     def announce(self) -> None:

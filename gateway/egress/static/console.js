@@ -158,7 +158,11 @@ function say(type, data) {
   if (type.startsWith("vehicle.trip.started")) return "Trip started";
   return `${data.kind === "swap" ? "Swaps" : "Moves"} recommended, priority ${data.priority}`;
 }
+const told = new Set();
 function onEvent(event) {
+  if (told.has(event.id)) return; // after a restart of the gateway some come twice
+  told.add(event.id);
+  if (told.size > 2000) told.delete(told.values().next().value);
   const type = event.type.replace("eu.mobilitycorp.fleet.", ""), data = event.data;
   if (type.startsWith("vehicle.alert.")) alertsSoon();
   if (type.startsWith("vehicle.maintenance.")) maintenanceSoon();

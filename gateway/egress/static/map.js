@@ -93,7 +93,11 @@ function drawTargets(context, map, wanted) {
     context.fillText(String(target.priority), x, y + 0.5);
   }
 }
+const LARGE = 10000, LARGE_MS = 15000;
+let drawnAt = 0;
 export async function refreshMap() {
+  if (positions && positions.city.length > LARGE && performance.now() - drawnAt < LARGE_MS) return;
+  drawnAt = performance.now();
   positions = await ask("/v1/map");
   draw();
 }

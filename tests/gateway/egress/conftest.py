@@ -1,6 +1,7 @@
 """Deployments with Kafka alone: one fresh for a test, and one full of a fleet that the read-only tests of a module share."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,15 +27,21 @@ def with_gateway(settings: Settings, **changes: object) -> Settings:
     return settings.model_copy(update={"gateway": settings.gateway.model_copy(update=changes)})
 
 
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+@contextmanager
+def short_lived(folder: Path) -> Iterator[EmbeddedKafka]:
     """A broker that is killed at the end: an orderly stop would wait for the clients' connections."""
-    broker = EmbeddedKafka(tmp_path / "kafka").start()
+    broker = EmbeddedKafka(folder).start()
     try:
         yield broker
     finally:
         if broker.running:
             broker.kill()
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    with short_lived(tmp_path / "kafka") as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -49,7 +56,7 @@ def deployment(tmp_path: Path, kafka: EmbeddedKafka) -> Settings:
 def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The same, for a module."""
     folder = tmp_path_factory.mktemp("egress")
-    with EmbeddedKafka(folder / "kafka") as broker:
+    with short_lived(folder / "kafka") as broker:
         settings = make_settings(folder, broker)
         topics.ensure(settings)
         yield settings

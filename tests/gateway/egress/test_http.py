@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -304,6 +305,16 @@ def test_metrics_are_valid_and_their_labels_bounded(running: Running) -> None:
         if "route" in s.labels
     }
     assert routes <= set(running.get("/openapi.json")["paths"]) | {"none", "/openapi.json", "/", "/static/{name}"}
+
+
+def test_the_page_of_the_api_names_every_endpoint_and_metric(running: Running) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    families = text_string_to_metric_families(running.client.get("/metrics").text)
+    metrics = {f.name + ("_total" if f.type == "counter" else "") for f in families if re.fullmatch(r"fleet_.*(?<!_created)", f.name)}
+    assert set(re.findall(r"`(fleet_[a-z_]+)`", text)) == metrics
+    told = re.sub(r"\$ID|ALERT_ID|EVENT_ID", "X", text)
+    for path in running.get("/openapi.json")["paths"]:
+        assert "$G" + re.sub(r"{\w+}", "X", path) in told, path
 
 
 def test_faults_are_problems_everywhere(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -269,9 +270,12 @@ async def test_there_may_be_so_many_followers_and_no_more(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "MAX_FOLLOWERS", 2)
     streams = Streams(EventLog(10, overlap_ms=0), queue=10)
     first = streams.open(Filter(), cursor=None, transport="sse")
-    streams.open(Filter(), cursor=None, transport="websocket")
+    second = streams.open(Filter(), cursor=None, transport="websocket")
     with pytest.raises(FullError, match="at most 2 streams"):
         streams.open(Filter(), cursor=None, transport="sse")
     streams.release(first)
-    streams.open(Filter(), cursor=None, transport="sse")
+    third = streams.open(Filter(), cursor=None, transport="sse")
     assert (streams.count("sse"), streams.count("websocket")) == (1, 1)
+    del second, third
+    gc.collect()
+    assert streams.count("sse") == streams.count("websocket") == 0, "one that nobody holds any more counts no more"
