@@ -30,7 +30,7 @@ log = structlog.get_logger()
 PARTITIONS = 4
 INTERVAL_S = 300
 PAST_MS = 6 * 86_400_000
-"""The deployment's clock starts this long ago, so that a fast one stays behind the wall for days."""
+"""A clock that runs faster than the wall starts this long ago, so that it stays behind the wall for days."""
 START_S = 90.0
 """How long the parts may take to run."""
 DRAIN_S = 30.0
@@ -123,7 +123,9 @@ class _Demo:
         o, ledger = self._options, self._folder / "ledger"
         for arguments in (["gateway"], ["flow", "city"], ["flow", "detect"], ["flow", "telemetry"], ["bridge"]):
             self._parts.append(Part(arguments, self._folder, self._env))
-        print("starting brokers, flows, bridge and gateway", flush=True)
+        s = self._settings
+        print(f"gateway {self._address}   mqtt {s.mqtt.host}:{s.mqtt.port}   kafka {s.kafka.bootstrap_servers}", flush=True)
+        print("starting flows, bridge and gateway", flush=True)
         if not wait(lambda: bool(self._stop) or all(map(self._runs, _FLOWS)), limit_s=START_S, check=self._check):
             raise DemoError(f"the flows must run within {START_S:g} s; they do not (see the logs in {self._folder})")
         agent = ["agent", "--vehicles", str(o.vehicles), "--seed", str(o.seed), "--scenario", "mixed", "--ledger", str(ledger)]
@@ -224,7 +226,7 @@ def _deployment(
     wall_ms = int(time.time() * 1000)
     changes: dict[str, dict[str, Any]] = {
         "deployment": {"name": "demo", "data_dir": str(folder)},
-        "clock": {"speed": options.speed, "start_ms": wall_ms - PAST_MS, "wall_start_ms": wall_ms},
+        "clock": {"speed": options.speed, "start_ms": wall_ms - (PAST_MS if options.speed > 1 else 0), "wall_start_ms": wall_ms},
         "kafka": {"bootstrap_servers": kafka, "partitions": PARTITIONS},
         "mqtt": {"host": HOST, "port": mqtt_port},
         "flow": {"epoch_s": 2.0, "processes": 1, "metrics_port": 0},

@@ -9,16 +9,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 _COUNTERS = {
-    "received": ("fleet_frames_received", "Frames and undecodable payloads taken from the log."),
-    "processed": ("fleet_frames_processed", "Frames that changed their vehicle's state."),
-    "duplicate": ("fleet_frames_duplicate", "Frames that had been received before."),
-    "late": ("fleet_frames_late", "Frames of a window that was closed."),
-    "implausible": ("fleet_fields_implausible", "Fields set to missing because out of their range."),
-    "gaps_overflow": ("fleet_gaps_overflow", "Open gaps beyond the eight that a vehicle's audit keeps."),
+    "received": ("fleet_flow_frames_received", "Frames and undecodable payloads taken from the log."),
+    "processed": ("fleet_flow_frames_processed", "Frames that changed their vehicle's state."),
+    "duplicate": ("fleet_flow_frames_duplicate", "Frames that had been received before."),
+    "late": ("fleet_flow_frames_late", "Frames of a window that was closed."),
+    "implausible": ("fleet_flow_fields_implausible", "Fields set to missing because out of their range."),
+    "gaps_overflow": ("fleet_flow_gaps_overflow", "Open gaps beyond the eight that a vehicle's audit keeps."),
 }
 _LABELLED = {
-    "quarantined": ("fleet_frames_quarantined", "Frames set aside because of their clock."),
-    "dead_lettered": ("fleet_frames_dead_lettered", "Frames and payloads that went to the dead-letter topic."),
+    "quarantined": ("fleet_flow_frames_quarantined", "Frames set aside because of their clock."),
+    "dead_lettered": ("fleet_flow_frames_dead_lettered", "Frames and payloads that went to the dead-letter topic."),
 }
 
 
@@ -69,11 +69,11 @@ class ShardMetrics(Collector):
                     family.add_metric([name.removeprefix(f"{prefix}.")], value)
             yield family
         yield GaugeMetricFamily(
-            "fleet_frames_missing", "Frames that the sequence audit says never arrived, now.", value=sums.get("missing", 0)
+            "fleet_flow_frames_missing", "Frames that the sequence audit says never arrived, now.", value=sums.get("missing", 0)
         )
-        yield GaugeMetricFamily("fleet_vehicles", "Vehicles that the shards of this process own.", value=sums.get("vehicles", 0))
-        offsets = GaugeMetricFamily("fleet_shard_next_offset", "Offset of vehicle-telemetry that comes next.", labels=["shard"])
-        stream = GaugeMetricFamily("fleet_shard_stream_time_seconds", "Stream time, seconds since 1970.", labels=["shard"])
+        yield GaugeMetricFamily("fleet_flow_vehicles", "Vehicles that the shards of this process own.", value=sums.get("vehicles", 0))
+        offsets = GaugeMetricFamily("fleet_flow_shard_next_offset", "Offset of vehicle-telemetry that comes next.", labels=["shard"])
+        stream = GaugeMetricFamily("fleet_flow_shard_stream_time_seconds", "Stream time, seconds since 1970.", labels=["shard"])
         for shard, logic in shards.items():
             offsets.add_metric([str(shard)], logic.next_offset)
             stream.add_metric([str(shard)], logic.stream_ms() / 1000)
