@@ -73,7 +73,7 @@ def cross(standing: Standing) -> Flag:
     A scooter leaves only on a trip, a car also parked or reserved; neither from the depot.
     """
     flags = standing.flags
-    if not standing.outside or flags & Flag.REMOVED:
+    if not standing.outside:
         return flags & ~Flag.ABROAD
     parked = (VehicleState.AVAILABLE, VehicleState.RESERVED, VehicleState.NON_OPERATIONAL)
     may_leave = (VehicleState.ON_TRIP, *(parked if standing.mode == "car_share" else ()))

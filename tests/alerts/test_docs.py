@@ -1,15 +1,26 @@
-"""docs/events.md names every type, topic, rule, component, severity, operation and counter, and its tables are the code's."""
+"""docs/events.md names every type, topic, rule, component, severity, operation and counter, and its tables are the code's; so are examples."""
 
+import doctest
 import re
 from pathlib import Path
+from types import ModuleType
 
-from fleetpulse.alerts import event, schemas
+import pytest
+
+from fleetpulse.alerts import availability, event, rules, schemas
 from fleetpulse.alerts.lifecycle import COUNTERS
 from fleetpulse.alerts.rules import FAULT_COMPONENTS, RULE_NAMES, RULES
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.state.facts import Condition
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", [availability, rules])
+def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def rows(section: str) -> list[list[str]]:

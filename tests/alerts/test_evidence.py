@@ -6,7 +6,7 @@ import pytest
 from fleetpulse.alerts import event, evidence
 from fleetpulse.alerts.rules import RULES, judge
 from fleetpulse.state.facts import FACT, VALUE_NAMES, Cause, Condition, Fact
-from tests.alerts.story import CRASH, PARAMETERS, START_MS, UNRENTABLE, Story, bare, device, lifecycle, one, row
+from tests.alerts.story import CRASH, MISSING, OFFLINE, PARAMETERS, START_MS, UNRENTABLE, Story, bare, device, lifecycle, one, row
 from tests.support import events
 
 
@@ -104,6 +104,25 @@ def test_events_of_one_kind_and_one_cause_are_counted() -> None:
     cleared = [e for e in story.events if e.type == event.ALERT_CLEARED]
     assert [e.n for e in cleared] == [0, 1]
     assert len({e.id for e in story.events}) == len(story.events)
+
+
+@pytest.mark.parametrize("looked_at_before", [True, False])
+def test_a_timer_of_ours_and_one_of_the_kernel_at_the_same_moment_have_different_ids(looked_at_before: bool) -> None:
+    """
+    offline raised            ours escalates it, the kernel's says missing
+    |--------- 1800 s --------|                                            both of cause deadline.<the same>
+    """
+    story = Story()
+    story.raised(*OFFLINE, timer=True)
+    due_ms = story.now_ms + 1_800_000
+    if looked_at_before:
+        story.wait(1800)
+    story.now_ms = due_ms - 1000
+    story.raised(Condition.TIPPED, 80.0, 10.0, slot=1)
+    story.now_ms -= 1000
+    story.raised(*MISSING, timer=True, cause_ms=due_ms)
+    escalated = [e for e in story.events if e.type == event.ALERT_ESCALATED]
+    assert [(e.cause, e.n) for e in escalated] == [(f"deadline.{due_ms}", 0), (f"deadline.{due_ms}", 1)]
 
 
 def test_counts_of_causes_that_are_over_are_forgotten() -> None:

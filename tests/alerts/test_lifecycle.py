@@ -216,6 +216,15 @@ def test_a_vehicle_that_is_forgotten_leaves_nothing_open_and_its_slot_is_as_new(
     assert other[0].subject.endswith("3e7")
 
 
+def test_books_are_as_large_as_what_is_open() -> None:
+    part = story.Story()
+    for slot in range(10):
+        part.raised(Condition.TYRE_PRESSURE, 150.0, 172.0, 0.0, slot=slot)
+        part.cleared(Condition.TYRE_PRESSURE, 250.0, 172.0, 0.0, slot=slot)
+    assert part.lifecycle._alarms.open == {}
+    assert part.lifecycle._maintenances.open == {}
+
+
 def test_nothing_leads_to_nothing() -> None:
     part = story.lifecycle()
     assert part.apply(story.row(Fact.RAISED)[:0], {}) == []
