@@ -3,6 +3,7 @@
 A Bytewax item is one of these: nothing per message in Python, ever.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,13 @@ class RecordBatch:
     offsets: NDArray[np.int64]
     append_ms: NDArray[np.int64]
     start: int = 0
+
+    def values(self) -> Iterator[tuple[int, bytes]]:
+        """(offset, value) of each record. For topics of few and large records; frames are never taken apart like this."""
+        begin = 0
+        for offset, end in zip(self.offsets.tolist(), self.ends.tolist(), strict=True):
+            yield offset, bytes(self.payload[begin:end])
+            begin = end
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from fleetpulse.alerts.rebalance import CityPlanner, RebalanceParameters
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.models import store
-from fleetpulse.operators.score import values
 
 log = structlog.get_logger()
 
@@ -111,7 +110,7 @@ class ZonePlanner:
             raise store.StoredStateError(
                 f"partition {self.partition} must go on at offset {self.next_offset} of fleet.zones; got {batch.start}"
             )
-        for offset, value in values(batch):
+        for offset, value in batch.values():
             report = self._report(offset, value)
             if report is None:
                 continue

@@ -4,7 +4,7 @@ Thin: the models are models/, the events alerts/findings.py. Delivery: windows t
 scored again; a batch that is run again emits the same events with the same ids.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ class ShardScorer:
         if batch.start != self.next_offset:
             raise store.StoredStateError(f"shard {self.shard} must go on at offset {self.next_offset} of fleet.features; got {batch.start}")
         names = self._names
-        for offset, value in values(batch):
+        for offset, value in batch.values():
             windows = self._windows(offset, value)
             for finding in self._detector.run(windows):
                 made = findings.events(finding, shard=self.shard, topic=names.topic, cities=names.cities, models=names.models)
@@ -80,14 +80,6 @@ class ShardScorer:
         scorer.next_offset = header["next_offset"]
         scorer._detector.restore(detector)
         return scorer
-
-
-def values(batch: RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """(offset, value) of each record."""
-    begin = 0
-    for offset, end in zip(batch.offsets.tolist(), batch.ends.tolist(), strict=True):
-        yield offset, bytes(batch.payload[begin:end])
-        begin = end
 
 
 class ScoreLogic(StatefulBatchLogic[RecordBatch, list[Outgoing], bytes]):
