@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fleetpulse.bench import maven, topic, versions
 from fleetpulse.bench.measure import Tree
@@ -25,6 +27,9 @@ LOOK_S = 0.05
 NUDGE_S = 0.5
 SETTLE_S, SETTLE_LIMIT_S = 1.0, 20.0
 RESULT_PARTITIONS = 4
+
+
+Form = Literal["json", "protobuf", "protobuf_packed"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class Rival:
     command   makes the command line; called with the place after `prepare`
     threads   told to the program
     share     of the sample's frames that it gets: slow ones get fewer, so that the run stays bounded
+    form      of the topic that it reads
+    output    RIVAL_OUTPUT, for ours alone
+    runs      how often it runs; the median counts
     """
 
     name: str
@@ -55,11 +63,20 @@ class Rival:
     prepare: Callable[[Path, Path], None]
     threads: int = 1
     share: float = 1.0
+    form: Form = "json"
+    output: str = "json"
+    runs: int = 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """complete: all results were there within the limit. Seconds count from READY to the last result, and CPU of all its processes."""
+    """What a run gave.
+
+    complete       all results were there, or it ended by itself, within the limit
+    start_s        from the start of the process to READY
+    wall_s, cpu_s  from READY to the last result (or its end); CPU of all its processes
+    rss_bytes      largest resident memory seen
+    """
 
     results: Results
     complete: bool
@@ -122,7 +139,23 @@ def _flink(folder: Path) -> list[str]:
     return _java(folder, *opens)
 
 
+def _ours(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "fleetpulse.bench.our_rival"]
+
+
+def _nothing(source: Path, folder: Path) -> None:
+    """Ours runs in the environment that this runs in."""
+
+
+def _own(name: str, form: Form, output: str) -> Rival:
+    return Rival(name, "", "", _ours, _nothing, form=form, output=output, runs=3)
+
+
 RIVALS = (
+    _own("fleetpulse", "json", "arrow"),
+    _own("fleetpulse_json_out", "json", "json"),
+    _own("fleetpulse_protobuf", "protobuf", "arrow"),
+    _own("fleetpulse_packed", "protobuf_packed", "arrow"),
     Rival(
         "bytewax",
         "bytewax",
@@ -154,14 +187,14 @@ def run(rival: Rival, place: Place, *, source: str, wanted: Results, limit_s: fl
     windows, events = f"{rival.name}.windows", f"{rival.name}.events"
     for name in (windows, events):
         topic.create(place.address, name, RESULT_PARTITIONS)
-    scratch = place.scratch / rival.name
-    scratch.mkdir(parents=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{rival.name}-", dir=place.scratch))
     variables = {
-        "RIVAL_NAME": rival.name,
+        "RIVAL_NAME": scratch.name,
         "RIVAL_BROKERS": place.address,
         "RIVAL_INPUT": source,
         "RIVAL_WINDOWS": windows,
         "RIVAL_EVENTS": events,
+        "RIVAL_OUTPUT": rival.output,
         "RIVAL_THREADS": str(rival.threads),
         "RIVAL_FOLDER": str(scratch / "state"),
         "PATHWAY_THREADS": str(rival.threads),
@@ -170,7 +203,7 @@ def run(rival: Rival, place: Place, *, source: str, wanted: Results, limit_s: fl
     log_file = scratch / "log.txt"
     watch = topic.Watch(place.address, [windows, events])
     began = time.monotonic()
-    process = spawn(rival.command(environment), log_file, cwd=project, env={**os.environ, **variables})
+    process = spawn(rival.command(environment), log_file, cwd=project if rival.folder else scratch, env={**os.environ, **variables})
     try:
         _await_ready(process, log_file)
         start_s = time.monotonic() - began
@@ -206,7 +239,7 @@ def _measure(
     expected = len(wanted.windows), len(wanted.events)
     while True:
         ended = process.poll() is not None
-        complete = all(watch.records(name) >= n for name, n in zip(topics, expected, strict=True))
+        complete = process.poll() == 0 or all(watch.records(name) >= n for name, n in zip(topics, expected, strict=True))
         tree.look()
         rss = max(rss, tree.rss_bytes())
         now = time.monotonic()

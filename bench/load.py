@@ -1,7 +1,8 @@
 """A paced load generator in a process of its own: a fleet's frames, packed as the bridge packs, written to Kafka at a fixed rate.
 
-`python -m fleetpulse.bench.load --address A --rate N --vehicles V --seconds S --partitions P --seed I` prints one JSON line: frames sent and how late it was itself. What is due goes out every TICK_MS, one record a partition,
-stamped when it is handed to the producer. A few vehicles a second start or end a ride, so that events come at a known rate.
+`python -m fleetpulse.bench.load --address A --rate N --vehicles V --seconds S --partitions P --seed I` prints one JSON line: frames sent
+and how late it was itself. What is due goes out every TICK_MS, one record a partition, stamped when it is handed to the producer. Some
+vehicles a second start or end a ride, so that events come at a known rate.
 """
 
 import argparse

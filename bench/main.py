@@ -44,7 +44,16 @@ ALL = {
     "source": Share(),
     "state": Share(("5k", "50k", "500k")),
     "snapshot": Share(),
-    "flow": Share(("protobuf.single.5k", "protobuf.single.50k", "protobuf.packed.50k", "protobuf.single.500k", "protobuf.single.1m", "json.single.50k")),
+    "flow": Share(
+        (
+            "protobuf.single.5k",
+            "protobuf.single.50k",
+            "protobuf.packed.50k",
+            "protobuf.single.500k",
+            "protobuf.single.1m",
+            "json.single.50k",
+        )
+    ),
     "latency": Share(),
     "memory": Share(scale=0.15),
 }

@@ -4,28 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.figure import Figure
 
 from fleetpulse.bench.report import Report
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402 - the backend comes first
 
 _SIZE_INCH = (7.0, 4.2)
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Any, Any]:
-    figure, axes = pyplot.subplots(figsize=_SIZE_INCH, layout="constrained")
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=_SIZE_INCH, layout="constrained")
+    axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     return figure, axes
 
 
-def _save(figure: Any, folder: Path, name: str) -> str:
+def _save(figure: Figure, folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.png"
     figure.savefig(file, dpi=150)
-    pyplot.close(figure)
     return str(file)
 
 
@@ -39,7 +36,6 @@ def throughput(report: Report, sizes: Sequence[str], folder: Path) -> list[str]:
             if found:
                 axes.plot([size for size, _ in found], [value for _, value in found], marker="o", label=f"{form}, {kind}")
     if not axes.lines:
-        pyplot.close(figure)
         return []
     axes.set_yscale("log")
     axes.legend()
@@ -55,7 +51,6 @@ def latency(report: Report, loads: Mapping[str, int], folder: Path) -> list[str]
         if found:
             axes.plot([rate for rate, _ in found], [value for _, value in found], marker="o", label=quantile)
     if not axes.lines:
-        pyplot.close(figure)
         return []
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -7,10 +7,13 @@ charge), write each closed window to one topic, and to another an event for each
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+
+from fleetpulse.codecs import tables
 
 WINDOW_MS = 60_000
 LOW_BATTERY_PCT = 15.0
@@ -53,13 +56,20 @@ def reference(frames: NDArray[Any]) -> Results:
     return Results(windows, {key: soc for key, (_, _, soc) in windows.items() if soc < LOW_BATTERY_PCT})
 
 
+def _rows(value: bytes) -> list[dict[str, Any]]:
+    """One window as JSON, or many as an Arrow record batch."""
+    if value.startswith(b"{"):
+        return [orjson.loads(value)]
+    rows: list[dict[str, Any]] = tables.read(value).to_pylist()
+    return [{**row, "device_id": str(UUID(bytes=row["device_id"]))} for row in rows]
+
+
 def parse(windows: Iterable[bytes], events: Iterable[bytes]) -> Results:
-    """Results from the JSON values of the two topics. Raises KeyError or ValueError for another form."""
+    """Results from the values of the two topics. Raises KeyError or ValueError for another form."""
     found: dict[Window, tuple[int, float, float]] = {}
     low: dict[Window, float] = {}
     doubles = 0
-    for value in windows:
-        row = orjson.loads(value)
+    for row in (row for value in windows for row in _rows(value)):
         key = row["device_id"], row["window_start_ms"]
         if not key[0].startswith(CLOSER_PREFIX):
             doubles += key in found

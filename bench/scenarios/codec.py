@@ -1,7 +1,8 @@
 """Scenario `codec`: bytes to columns, ours beside other decoders on the same bytes. No Kafka; polls of 10,000 records stand in memory.
 
-Names: `codec.{protobuf,json}.{fleetpulse,upb,ptars,orjson,msgspec}` in frames per CPU second, which is a second of one core, one frame a record; `.fleetpulse_packed`
-with 100 frames a record; `codec.protobuf.upb_parse` without reading a field; `codec.memcpy` is the limit of moving the same bytes.
+Names: `codec.{protobuf,json}.{fleetpulse,upb,ptars,orjson,msgspec}` in frames per CPU second, which is a second of one core, one frame a
+record; `.fleetpulse_packed` with 100 frames a record; `codec.protobuf.upb_parse` without reading a field; `codec.memcpy` is the limit of
+moving the same bytes.
 """
 
 from collections.abc import Callable, Sequence

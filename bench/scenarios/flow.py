@@ -1,8 +1,9 @@
 """Scenario `flow`: the real Bytewax flow of `telemetry`, source to sinks, over a topic that is already in Kafka, with recovery on.
 
 Names: `flow.{protobuf,json}.{single,packed}.{5k,50k,500k,1m}` in frames per CPU second of the flow's process (its librdkafka threads
-included), which is what one core does; `.wall` in frames/s on the wall, which the broker shares. `flow.protobuf.packed.50k.2processes.wall`:
-two processes of one cluster. First frames of new vehicles are part of it: with 500k and 1m vehicles, a quarter to a third of all.
+included), which is what one core does; `.wall` in frames/s on the wall, which the broker shares; `.rss` its largest memory.
+`flow.protobuf.packed.50k.2processes` and `.2processes.wall`: two processes of one cluster. First frames of new vehicles are part of it:
+with 500k and 1m vehicles, a quarter to a third of all.
 """
 
 import os
@@ -71,12 +72,12 @@ class FlowError(Exception):
 
 def run(options: Options, report: Report) -> None:
     """Every case with a broker of its own, so that no topic of an earlier one fills the disk."""
-    for size, (vehicles, each, interval_ms) in SIZES.items():
+    for size, (full, each, interval_ms) in SIZES.items():
         cases = [Case(form, pack, size) for form in get_args(Form) for pack in (False, True)]
         cases = [case for case in cases if case.wanted(options)]
         if not cases:
             continue
-        vehicles = options.scaled(vehicles, 200)
+        vehicles = options.scaled(full, 200)
         rows = payloads.frames(Workload(vehicles, vehicles * each, interval_ms, options.seed), options.cache)
         for case in cases:
             options.say(f"flow.{case.name}")
@@ -115,7 +116,13 @@ def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool =
     store.mkdir(parents=True)
     init_db_dir(store, STORE_PARTITIONS)  # type: ignore[no-untyped-call]
     env = {**os.environ, **deployment.environment(address, folder, processes=processes)}
-    command = [sys.executable, "-m", "fleetpulse.bench.flow_process", "--ends", orjson.dumps({str(p): offset for p, offset in ends.items()}).decode()]
+    command = [
+        sys.executable,
+        "-m",
+        "fleetpulse.bench.flow_process",
+        "--ends",
+        orjson.dumps({str(p): offset for p, offset in ends.items()}).decode(),
+    ]
     if recovery:
         command += ["--store", str(store)]
     if processes > 1:

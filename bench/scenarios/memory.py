@@ -1,7 +1,8 @@
 """Scenario `memory`: resident memory of the telemetry flow's process, over time under load, and with a million vehicles.
 
 Names: `memory.50k.{start,end,peak}` in MiB, over ten minutes of 50,000 frames/s from 50,000 vehicles: start and end are medians of the
-first and last minute after a warm-up of two; `memory.1m` the peak with 1,000,000 vehicles and no recovery store, `memory.1m.snapshots` with one.
+first and last minute after a warm-up of two; `memory.1m` the peak with 1,000,000 vehicles and no recovery store,
+`memory.1m.snapshots` with one.
 """
 
 from contextlib import ExitStack

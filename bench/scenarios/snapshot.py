@@ -1,7 +1,8 @@
 """Scenario `snapshot`: what the end of an epoch costs at 50,000 vehicles. The pause is the latency's tail.
 
-Names: `snapshot.pause` the sum over all shards of taking the bytes and pickling them, as Bytewax does in one epoch; `snapshot.pause.shard`
-of the slowest shard; `snapshot.restore`; all in ms of CPU. `snapshot.bytes`; `snapshot.bytes.vehicle`; `snapshot.memcpy` is the limit: copying as much.
+Names, in ms of CPU: `snapshot.pause` the sum over all shards of taking the bytes and pickling them, as Bytewax does in one epoch;
+`snapshot.pause.shard` of the slowest shard; `snapshot.restore`; `snapshot.memcpy` the limit, copying as much. `snapshot.bytes`, and
+`snapshot.bytes.vehicle` of one vehicle.
 """
 
 import pickle
