@@ -1,4 +1,4 @@
-"""docs/events.md names every type, topic, rule, component, severity, operation and counter, and its tables are the code's; so are examples."""
+"""docs/events.md names every type, topic, rule, operation and counter, and its tables are the code's; examples in docstrings too."""
 
 import doctest
 import re
