@@ -23,7 +23,6 @@ _STATE_TEXT = {
 _EVENT_TEXT = {
     "battery_low": "its battery is too low to rent",
     "maintenance": "it needs maintenance",
-    "service_end": "it was taken out of service",
     "maintenance_pick_up": "it was picked up for maintenance",
     "rebalance_pick_up": "it was picked up to be moved to another zone",
     "decommissioned": "it was decommissioned",
@@ -83,11 +82,10 @@ def reason(vehicle: Mapping[str, Any], alerts: Sequence[Alert], tasks: Sequence[
     text = _STATE_TEXT.get(state, f"Its state is {state}")
     if state == "available":
         return text + "."
-    if event_type in _EVENT_TEXT:
-        text += f": {_EVENT_TEXT[event_type]}"
+    causes = [_EVENT_TEXT[event_type]] if event_type in _EVENT_TEXT else []
     told = [str(t.data.get("reason", "")) for t in tasks] + [str(a.data.get("reason", "")) for a in alerts if _explains(a, event_type)]
-    told = list(dict.fromkeys(sentence.rstrip(".") for sentence in told if sentence))
-    return text + "".join(f"; {sentence[0].lower()}{sentence[1:]}" for sentence in told) + "."
+    causes += dict.fromkeys(f"{sentence[0].lower()}{sentence[1:]}".rstrip(".") for sentence in told if sentence)
+    return f"{text}: {'; '.join(causes)}." if causes else f"{text}."
 
 
 def _explains(alert: Alert, event_type: str) -> bool:

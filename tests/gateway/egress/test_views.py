@@ -156,6 +156,7 @@ def test_only_a_vehicle_that_is_not_available_keeps_its_event() -> None:
             "It does not answer: nothing has been heard from it for longer than it is ever silent; reason of offline.",
         ),
         ("on_trip", "trip_start", [], "It is on a trip: a customer rides it."),
+        ("non_operational", "service_end", ["crash"], "It is out of service."),
     ],
 )
 def test_the_reason_is_one_sentence_of_state_event_and_what_explains_it(
