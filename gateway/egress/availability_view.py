@@ -29,11 +29,7 @@ _EVENT_TEXT = {
     "comms_lost": "nothing has been heard from it for longer than it is ever silent",
     "not_located": "it has been silent for longer than its city allows",
     "trip_leave_jurisdiction": "it left the city's area",
-    "reservation_start": "a customer reserved it",
     "reservation_stop": "a customer has arrived at it",
-    "trip_start": "a customer rides it",
-    "trip_resume": "a customer rides it again",
-    "trip_stop": "a customer paused the trip",
 }
 _OF_BATTERY = ("low_battery", "battery_drain", "battery_cluster")
 

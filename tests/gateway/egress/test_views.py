@@ -155,7 +155,7 @@ def test_only_a_vehicle_that_is_not_available_keeps_its_event() -> None:
             ["offline"],
             "It does not answer: nothing has been heard from it for longer than it is ever silent; reason of offline.",
         ),
-        ("on_trip", "trip_start", [], "It is on a trip: a customer rides it."),
+        ("on_trip", "trip_start", [], "It is on a trip."),
         ("non_operational", "service_end", ["crash"], "It is out of service."),
     ],
 )
