@@ -15,7 +15,7 @@ def kernel(signature: Any, *, counted: bool = True) -> Callable[[F], F]:
     counted=False leaves out numba's reference counts on arrays, in its parts too, which may then not allocate: for a kernel of many small
     parts the counts are most of its time.
     """
-    options = {} if counted else {"_nrt": False}
+    options: dict[str, Any] = {} if counted else {"_nrt": False}
     decorator: Callable[[F], F] = numba.njit(signature, cache=True, error_model="numpy", nogil=True, **options)
     return decorator
 

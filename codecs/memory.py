@@ -137,6 +137,44 @@ def _trailing_zeros(value: int) -> int:
     return (value & -value).bit_length() - 1
 
 
+def _leading_digits() -> Any:
+    """How many of the eight bytes at a position are decimal digits, up to the first that is none (bits 32 and up), and their value."""
+    if _INTERPRETED:
+
+        def plain(array: Memory, at: int) -> int:
+            assert 0 <= at <= len(array) - 8, "a kernel must prove its bounds"
+            text = array[at : at + 8].tobytes()
+            count = next((i for i, byte in enumerate(text) if byte not in b"0123456789"), 8)
+            return count << 32 | int(text[:count] or b"0")
+
+        return plain
+
+    def constant(value: int) -> Any:
+        return ir.Constant(_I64, value)
+
+    @_intrinsic  # type: ignore[untyped-decorator]
+    def leading_digits(typing_context: Any, memory: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            b = builder
+            word = b.xor(b.load(_pointer(b, arguments[0], arguments[1], _I64), align=1), constant(0x3030303030303030))
+            # a byte above 9 gets its high bit set; a carry out of it reaches later bytes only
+            others = b.and_(b.or_(b.add(word, constant(0x7676767676767676)), word), constant(0x8080808080808080))
+            none = b.icmp_unsigned("==", others, constant(0))
+            count = b.select(none, constant(8), b.lshr(b.cttz(others, ir.Constant(ir.IntType(1), 0)), constant(3)))
+            empty = b.icmp_unsigned("==", count, constant(0))
+            shift = b.select(empty, constant(0), b.sub(constant(64), b.shl(count, constant(3))))
+            digits = b.select(empty, constant(0), b.shl(word, shift))  # the last digit in the highest byte, zeros before the first
+            pairs = b.add(b.mul(digits, constant(10)), b.lshr(digits, constant(8)))
+            low = b.mul(b.and_(pairs, constant(0x000000FF000000FF)), constant(0x000F424000000064))
+            high = b.mul(b.and_(b.lshr(pairs, constant(16)), constant(0x000000FF000000FF)), constant(0x0000271000000001))
+            value = b.lshr(b.add(low, high), constant(32))
+            return b.or_(value, b.shl(count, constant(32)))
+
+        return types.int64(types.int64, types.int64), generate
+
+    return leading_digits
+
+
 def _copy() -> Any:
     """memcpy of a length between two buffers that do not overlap."""
     if _INTERPRETED:
@@ -185,4 +223,5 @@ swap64: Callable[[int], int] = _bits("bswap", lambda value: _swap(value, 64), 64
 """64 bits with their bytes in the opposite order, as a bit pattern."""
 trailing_zeros: Callable[[int], int] = _bits("cttz", _trailing_zeros, 64)
 """Number of the lowest bit that is set; the value must not be zero."""
+leading_digits: Callable[[Memory, int], int] = _leading_digits()
 copy: Callable[[Memory, int, Memory, int, int], None] = _copy()

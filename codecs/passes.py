@@ -27,7 +27,7 @@ _OPEN_LIST = 0x5B
 _i64, _i64s = types.int64, types.int64[::1]
 
 
-@kernel(_i64(BYTES, _i64s, OUT, _i64s))
+@kernel(_i64(BYTES, _i64s, OUT, _i64s), counted=False)
 def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[np.int64]) -> int:
     """First pass: what each of the R records is (forms) and how many rows it gives; a list gives none yet.
 
@@ -68,7 +68,7 @@ def _write_origin(out: Memory, row: int, append_ms: int, kafka_offset: int, posi
     store_i16(out, row + _PARTITION, shard)
 
 
-@kernel(_i64(BYTES, _i64s, _i64s, _i64s, BYTES, _i64s, _i64, _i64, OUT, types.int64[:, ::1]))
+@kernel(_i64(BYTES, _i64s, _i64s, _i64s, BYTES, _i64s, _i64, _i64, OUT, types.int64[:, ::1]), counted=False)
 def fill(
     payload: Bytes,
     ends: NDArray[np.int64],

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from fleetpulse.codecs import json, operations, partition
 from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES, DeadLetter, FrameBatch, RecordBatch
 from fleetpulse.codecs.errors import Reason, WireError
+from fleetpulse.codecs.json_scan import FOLLOW, REACH, scan
 from fleetpulse.codecs.operations import OperationRecord
-from fleetpulse.codecs.passes import FRAMING, LIST, MISROUTED, OBJECT, OVERSIZE, fill, survey
+from fleetpulse.codecs.passes import FRAMING, MISROUTED, OBJECT, OVERSIZE, fill, survey
 from fleetpulse.codecs.protobuf import MALFORMED, NO_DEVICE_ID
 from fleetpulse.codecs.schema import FRAME, Kind
 
@@ -77,7 +78,7 @@ class _Decoder:
             return FrameBatch(batch.partition, np.empty(0, FRAME), next_offset=batch.start, start=batch.start)
         forms, rows = np.empty(records, np.uint8), np.empty(records, np.int64)
         unusual = survey(self.payload, batch.ends, forms, rows)
-        values = self._parse(forms, rows) if unusual else {}
+        values = self._parse_lists(forms, rows) if unusual else {}
         total = int(rows.sum())
         frames = np.empty(total, FRAME)
         faults = np.empty((total, 6), np.int64)
@@ -95,8 +96,9 @@ class _Decoder:
         )
         for record, position, begin, end, status, row in faults[:failed].tolist():
             self.faults.append(_Fault(record, position, begin, end, row, *_FRAME_FAULTS[status]))
-        if values:
-            self._put(values, frames, np.cumsum(rows) - rows)
+        if unusual:
+            self._put_objects(forms, rows, frames)
+            self._put_lists(values, rows, frames)
         if self.faults:
             frames = self._drop(frames)
         return FrameBatch(
@@ -114,35 +116,66 @@ class _Decoder:
     def _reject(self, record: int, position: int, row: int, reason: Reason, detail: str) -> None:
         self.faults.append(_Fault(record, position, *self._span(record), row, reason, detail))
 
-    def _parse(self, forms: NDArray[np.uint8], rows: NDArray[np.int64]) -> dict[int, list[Any]]:
-        """JSON records as parsed values, and how many rows each gives; a record that gives none is rejected."""
-        values: dict[int, list[Any]] = {}
-        for record in np.flatnonzero(forms >= OBJECT).tolist():
+    def _parse(self, record: int, row: int) -> Any:
+        begin, end = self._span(record)
+        try:
+            return orjson.loads(self.payload[begin:end].tobytes())
+        except orjson.JSONDecodeError as error:
+            self._reject(record, WHOLE, row, "json", f"JSON must be well formed; {error}")
+            return None
+
+    def _parse_lists(self, forms: NDArray[np.uint8], rows: NDArray[np.int64]) -> dict[int, list[Any]]:
+        """JSON lists as parsed values, and how many rows each gives; other records that give none are rejected."""
+        lists: dict[int, list[Any]] = {}
+        for record in np.flatnonzero(forms > OBJECT).tolist():
             form = int(forms[record])
             if form in _RECORD_FAULTS:
                 self._reject(record, WHOLE, -1, *_RECORD_FAULTS[form])
                 continue
-            begin, end = self._span(record)
-            try:
-                value = orjson.loads(self.payload[begin:end].tobytes())
-            except orjson.JSONDecodeError as error:
-                self._reject(record, WHOLE, -1, "json", f"JSON must be well formed; {error}")
-                rows[record] = 0
-                continue
-            values[record] = value if form == LIST else [value]
-            rows[record] = len(values[record])
-            if not values[record]:
+            value = self._parse(record, -1)
+            if value:
+                lists[record], rows[record] = value, len(value)
+            elif value is not None:
                 self._reject(record, WHOLE, -1, "json", "a list must hold at least one frame")
-        return values
+        return lists
 
-    def _put(self, values: dict[int, list[Any]], frames: NDArray[Any], first_rows: NDArray[np.int64]) -> None:
-        for record, found in values.items():
-            for position, value in enumerate(found):
-                row = int(first_rows[record]) + position
-                try:
-                    self._put_one(value, frames, row)
-                except WireError as error:
-                    self._reject(record, position, row, error.reason, str(error))
+    def _put_objects(self, forms: NDArray[np.uint8], rows: NDArray[np.int64], frames: NDArray[Any]) -> None:
+        """Fill the rows of JSON objects: the usual ones in one pass, the others one by one."""
+        left = np.empty((len(forms), 2), np.int64)
+        n = scan(
+            self.payload,
+            *self._tail(),
+            self.batch.ends,
+            forms,
+            rows,
+            self.batch.partition,
+            self.partitions,
+            FOLLOW.copy(),
+            frames.view(np.uint8),
+            left,
+        )
+        for record, row in left[:n].tolist():
+            value = self._parse(record, row)
+            if value is not None:
+                self._put(value, frames, record, 0, row)
+
+    def _tail(self) -> tuple[NDArray[np.uint8], int]:
+        """The payload from the first record on that ends within REACH bytes of its end, with REACH bytes behind it; where it begins."""
+        first = int(np.searchsorted(self.batch.ends, len(self.payload) - REACH, side="right"))
+        begin = self._span(first)[0]
+        return np.concatenate((self.payload[begin:], np.zeros(REACH, np.uint8))), begin
+
+    def _put_lists(self, lists: dict[int, list[Any]], rows: NDArray[np.int64], frames: NDArray[Any]) -> None:
+        first_rows = np.cumsum(rows) - rows if lists else rows
+        for record, values in lists.items():
+            for position, value in enumerate(values):
+                self._put(value, frames, record, position, int(first_rows[record]) + position)
+
+    def _put(self, value: Any, frames: NDArray[Any], record: int, position: int, row: int) -> None:
+        try:
+            self._put_one(value, frames, row)
+        except WireError as error:
+            self._reject(record, position, row, error.reason, str(error))
 
     def _put_one(self, value: Any, frames: NDArray[Any], row: int) -> None:
         if not isinstance(value, dict):

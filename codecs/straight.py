@@ -40,7 +40,8 @@ _NOT_ASCII = -0x7F7F7F7F7F7F7F80
 
 @always_inlined
 def _is_next(payload: Memory, at: int, f: int) -> bool:
-    return (load_u8(payload, at) if f < 16 else load_u16(payload, at)) == _HEAD[f]
+    head: int = _HEAD[f]
+    return (load_u8(payload, at) if f < 16 else load_u16(payload, at)) == head
 
 
 @always_inlined
@@ -126,7 +127,7 @@ def _fixed(payload: Memory, at: int, out: Memory, row: int, f: int) -> int:
             store_i64(out, row + AT[f], load_i64(payload, _value(at, f)))
         else:
             store_i32(out, row + AT[f], load_u32(payload, _value(at, f)))
-        return _value(at, f) + WIDTH[f]
+        return _value(at, f) + (8 if WIDTH[f] == 8 else 4)
     return at
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
+
+# no test may fail because the machine is slow or busy
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from fleetpulse.codecs import form, records
 from fleetpulse.codecs.schema import BY_NAME, FIELDS, Field, Wire
 from fleetpulse.codecs.straight import REACH
 from tests.naive import telemetry, wire
-from tests.support.polls import poll
+from tests.support.polls import at_offset, poll
 from tests.support.strategies import VALUES, WIRE_FRAMES, broken, wire_fields
 
 DEVICE = wire.delimited(1, bytes(range(16)))
@@ -26,7 +26,7 @@ def decode_frame(body: bytes, tail: bytes = ZEROS) -> NDArray[Any] | str:
     """The row of one frame or the reason why it is not taken, in the form of the naive twin."""
     decoded = records.decode(poll([wire.batch(body), tail]), source_topic="t", partitions=1)
     letters = [letter.reason for letter in decoded.dead_letters if letter.offset == 0]
-    row = decoded.frames[decoded.frames["offset"] == 0]
+    row = at_offset(decoded.frames, 0)
     row["append_ms"] = 0
     assert len(letters) + len(row) == 1
     return letters[0] if letters else row

@@ -1,8 +1,10 @@
 """RecordBatches made by hand."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleetpulse.codecs.batch import RecordBatch
 
@@ -20,6 +22,13 @@ def poll(values: list[bytes], *, partition: int = 0, first_offset: int = 0, star
         append_ms=APPEND_MS + np.arange(first_offset, first_offset + n, dtype=np.int64),
         start=first_offset if start is None else start,
     )
+
+
+def at_offset(frames: NDArray[Any], offset: int) -> NDArray[Any]:
+    """The rows of one record, padding bytes included, so that equal rows have equal bytes."""
+    opaque = frames.view(np.dtype((np.void, frames.dtype.itemsize)))
+    rows: NDArray[Any] = opaque[frames["offset"] == offset].view(frames.dtype)
+    return rows
 
 
 def cut(batch: RecordBatch, points: list[int]) -> list[RecordBatch]:
