@@ -21,7 +21,7 @@ _WHY = {
     "riding_excess_pct": "it lost {value:.1f} % of charge while riding that distance, speed, climb and temperature do not explain",
     "voltage_mean_v": "its voltage under load, {value:.1f} V, sags below that of like vehicles",
     "current_a": "it draws more current at its speed than like vehicles, {value:.1f} A",
-    "battery_temperature_c": "its battery warms up more under load than that of like vehicles, to {value:.0f} °C",
+    "battery_temperature_c": "its battery warms up faster under load than that of like vehicles, to {value:.0f} °C",
     "vibration_band1_mps2": "it shakes harder at its speed than like vehicles, {value:.2f} m/s² in the lowest band",
     "vibration_band2_mps2": "it vibrates more than the road explains, {value:.2f} m/s² in the second band",
     "vibration_band3_mps2": "it vibrates more than the road explains, {value:.2f} m/s² in the third band, as a worn bearing does",

@@ -21,7 +21,7 @@ LONGEST_WINDOW = 250
 """Samples between two generations of the trees' masses; fewer while the warm-up is shorter."""
 SPAN = 12.0
 """[0, 1] is this many spreads wide, the usual in its middle."""
-LEAST_DEVIATION = 3.0
+LEAST_DEVIATION = 3.5
 """No window is extreme unless one feature lies this many spreads on its harmful side."""
 
 

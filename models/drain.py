@@ -35,7 +35,10 @@ STEP_PCT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Charge lost in a span of `hours`, in percentage points: what was, what the cohort's model expected, and its usual error."""
+    """Charge lost in a span of `hours`: what was, what the cohort's model expected, and its usual error.
+
+    In percentage points of the battery when it was new, so that an old battery, which falls faster, is no drain.
+    """
 
     riding: bool
     hours: float

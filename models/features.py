@@ -37,12 +37,20 @@ GROUPS: dict[Group, tuple[Feature, ...]] = {
 }
 """Vibration: logarithms against speed, since it grows with speed by a factor; bands 2-4 over band 1, which carries the road, so that
 a bearing stands out on any road. Powertrain: voltage (of which the judge subtracts what
-voltage.VoltageModel expects: sag) against load, current against speed (logarithms), temperature rise over the air against load."""
+voltage.VoltageModel expects: sag) against load, current against speed (logarithms), temperature rise within the minute against load:
+not the temperature itself, which an hour of riding before has raised, and then for many windows in a row."""
 
 
 _READ = (
     *("soc_first_pct", "soc_last_pct", "charging_s", "in_use_s", "moving_s", "distance_m", "climb_m", "speed_mean_mps"),
-    *("current_mean_a", "voltage_mean_v", "battery_temperature_mean_c", "battery_temperature_max_c", "ambient_temperature_mean_c"),
+    *(
+        "soh_pct",
+        "current_mean_a",
+        "voltage_mean_v",
+        "battery_temperature_mean_c",
+        "battery_temperature_max_c",
+        "ambient_temperature_mean_c",
+    ),
     *(feature.column for feature in GROUPS["vibration"]),
 )
 
@@ -56,6 +64,7 @@ class Features:
     electric    N inputs of voltage.VoltageModel
     ride        N inputs of consumption.RideConsumption
     air_c       temperature that standby losses depend on, NaN when unknown
+    health      share of its first capacity that the battery has, 1 when unknown
     """
 
     start_ms: list[int]
@@ -70,6 +79,7 @@ class Features:
     electric: list[tuple[float, ...]]
     ride: list[tuple[float, ...]]
     air_c: list[float]
+    health: list[float]
 
 
 def extract(windows: NDArray[Any]) -> Features:
@@ -86,7 +96,7 @@ def extract(windows: NDArray[Any]) -> Features:
     powertrain = [
         (load, w["voltage_mean_v"]),
         (speed, np.log(np.maximum(load, 0.01))),
-        (load, w["battery_temperature_max_c"] - air),
+        (load, w["battery_temperature_max_c"] - w["battery_temperature_mean_c"]),
     ]
     return Features(
         start_ms=windows["window_start_ms"].tolist(),
@@ -101,6 +111,7 @@ def extract(windows: NDArray[Any]) -> Features:
         electric=_rows(np.ones(len(windows)), charge, charge**2, charge**3, load),
         ride=_ride(w, air),
         air_c=air.tolist(),
+        health=np.clip(np.nan_to_num(w["soh_pct"], nan=100.0) / 100, 0.3, 1.0).tolist(),
     )
 
 

@@ -78,7 +78,7 @@ class Judge:
         hours = (f.end_ms[i] - begin_ms) / 3_600_000
         if first - last > drain.STEP_PCT * max(1.0, 60 * hours):
             return None, False
-        return (self._ridden if riding else self._stood)(cohort, vehicle, m, first - last, hours), False
+        return (self._ridden if riding else self._stood)(cohort, vehicle, m, (first - last) * f.health[i], hours), False
 
     def _ridden(self, cohort: Cohort, vehicle: Vehicle, m: Moment, actual: float, hours: float) -> drain.Loss:
         model, limit, raised = cohort.ride, self._parameters.drain_delta_pct, vehicle.battery_raised_ms > 0
