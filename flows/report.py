@@ -102,9 +102,9 @@ class Collector:
 
     def _take(self, message: Message) -> None:
         topic, value = message.topic(), message.value() or b""
-        headers = dict(message.headers() or [])
+        headers = {name: text.decode() for name, text in dict(message.headers() or []).items() if isinstance(text, bytes)}
         if topic == DEAD_LETTERS:
-            self._seen.bridge_dead_letters += headers["source-partition"] == b"-1"
+            self._seen.bridge_dead_letters += headers["source-partition"] == "-1"
         elif topic == "fleet.state":
             batch = tables.read(value)
             metadata = batch.schema.metadata
@@ -115,14 +115,14 @@ class Collector:
             counts = batch.column("vehicle_state").value_counts().to_pylist()
             self._seen.states[block] = Counter({count["values"]: count["counts"] for count in counts})
         elif topic is not None:
-            identity = (headers["ce_source"].decode(), headers["ce_id"].decode())
+            identity = (headers["ce_source"], headers["ce_id"])
             if identity in self._seen.ids[topic]:
                 return
             self._seen.ids[topic].add(identity)
             data = orjson.loads(value)
-            kind = headers["ce_type"].decode().removeprefix(event.TYPE_PREFIX).removesuffix(".v1")
+            kind = headers["ce_type"].removeprefix(event.TYPE_PREFIX).removesuffix(".v1")
             text = data.get("reason") or data.get("event_type") or data.get("city") or ""
-            self._seen.latest.appendleft(Latest(headers["ce_time"].decode(), kind, headers["ce_subject"].decode(), text))
+            self._seen.latest.appendleft(Latest(headers["ce_time"], kind, headers["ce_subject"], text))
             recorded_ms = data.get("evidence", {}).get("recorded_ms")
             if recorded_ms and len(self._seen.latencies_ms) < LATENCIES_KEPT:
                 self._seen.latencies_ms.append((message.timestamp()[1] - recorded_ms) / self._speed)

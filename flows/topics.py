@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import ConfigError, Settings

@@ -12,7 +12,7 @@ from fleetpulse.flows.embedded import EmbeddedKafka
 from fleetpulse.flows.keys import shard_key
 from fleetpulse.flows.sink import KafkaSink
 from fleetpulse.flows.stop import Stop
-from tests.support.topics import read
+from tests.support.topics import headers, read
 
 
 def make(settings: Settings, stop: Stop, **options: str | int) -> KafkaSink:
@@ -29,7 +29,7 @@ def test_after_snapshot_kafka_has_every_record_with_headers_key_and_partition(se
     partition.snapshot()
     messages = read(settings, "fleet.features", partitions=4)
     assert [m.value() for m in messages] == [b"%d" % i for i in range(20_000)]
-    assert {(m.partition(), m.key(), m.headers()[0]) for m in messages} == {(3, b"3", ("h", b"x"))}
+    assert {(m.partition(), m.key(), *headers(m)) for m in messages} == {(3, b"3", ("h", b"x"))}
     assert messages[7].timestamp()[1] == 5_007
 
 

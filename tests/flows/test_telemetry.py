@@ -14,7 +14,7 @@ from fleetpulse.flows.shards import shard_maker
 from tests.support.events import validate
 from tests.support.log import Log, of_partition, simulated
 from tests.support.processes import part, wait_for, workers
-from tests.support.topics import read, write
+from tests.support.topics import headers, read, write
 
 PARTITIONS = 4
 
@@ -39,8 +39,7 @@ def emitted(settings: Settings) -> dict[str, set[bytes]]:
     for topic in EVENT_TOPICS:
         for message in read(settings, topic, partitions=1 if topic == "fleet.rebalance" else 4):
             value = message.value() or b""
-            validate((message.headers() or [], value))
-            found.setdefault(dict(message.headers() or [])["ce_id"].decode(), set()).add(value)
+            found.setdefault(validate((headers(message), value))["id"], set()).add(value)
     return found
 
 

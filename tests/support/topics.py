@@ -49,3 +49,9 @@ def read(settings: Settings, topic: str, *, partitions: int) -> list[Message]:
     finally:
         consumer.close()
     return sorted(messages, key=lambda m: (m.partition() or 0, m.offset() or 0))
+
+
+def headers(message: Message) -> list[tuple[str, bytes]]:
+    """The record's headers in their order."""
+    pairs = message.headers() or []
+    return [(name, text) for name, text in (pairs.items() if isinstance(pairs, dict) else pairs) if isinstance(text, bytes)]
