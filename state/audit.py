@@ -1,9 +1,10 @@
 """The sequence audit of one vehicle: which frames it must have sent, as far as its frames tell, and which of them never came.
 
-What is known to have been sent, for each boot: every seq up to the highest one seen, and up to `previous_last_seq` as announced by frame 0
-of the boot after. What is known and was not seen is a gap. The result does not depend on the order of arrival, unless more
-than GAPS gaps are open (the smallest is dropped: its frames stay counted as missing, and are duplicates when they come after all) or
-more than BOOTS older boots have an unknown end (the oldest is taken as ended). A boot older than 32 boots has ended.
+What is known to have been sent, for each boot: every seq up to the highest one seen, and up to `previous_last_seq` as announced by
+frame 0 of the boot after. What is known and was not seen is a gap. The result does not depend on the order of arrival, unless more than
+GAPS gaps are open (the smallest is dropped: its frames stay counted as missing, and are duplicates when they come after all) or more than
+BOOTS older boots have an unknown end (the oldest is taken as ended). A boot older than 32 boots has ended, and of those that have, only
+the one before the present one may turn out to have gone on further than was announced.
 """
 
 from typing import Any
@@ -114,11 +115,13 @@ def _find_boot(block: Any, boot: int) -> int:
 
 
 @inlined
-def _close(v: Any, boot: int) -> None:
-    """All frames of an older boot are known from now on."""
+def _close(v: Any, boot: int, last: int) -> None:
+    """It is known from now on that an older boot ended at `last`."""
     age = np.int64(v.boot_id) - boot - 1
-    if 0 <= age < 32:
+    if age < 32:
         v.closed_boots = np.uint32(np.int64(v.closed_boots) | (1 << age))
+    if age == 0:
+        v.closed_seq = last
 
 
 @inlined
@@ -141,9 +144,9 @@ def _remember_boot(header: Any, store: Any, v: Any, boot: int, last: int) -> Non
     block = _block(header, store, v)
     if block.boots == BOOTS:
         if boot < block.old_boot_id[0]:
-            _close(v, boot)
+            _close(v, boot, last)
             return
-        _close(v, np.int64(block.old_boot_id[0]))
+        _close(v, np.int64(block.old_boot_id[0]), np.int64(block.old_last[0]))
         _forget_boot(block, 0)
     k = np.int64(block.boots)
     while k > 0 and block.old_boot_id[k - 1] > boot:
@@ -167,8 +170,32 @@ def _announce(header: Any, store: Any, v: Any, boot: int, last: int) -> None:
         if k >= 0:
             seen = np.int64(block.old_last[k])
             _forget_boot(block, k)
-    _close(v, boot)
+    _close(v, boot, max(seen, last))
     _open(header, store, v, boot, seen + 1, last)
+
+
+@inlined
+def _older(header: Any, store: Any, v: Any, boot: int, seq: int) -> bool:
+    """Enter a frame of an older boot that is in no gap. False when it was there before."""
+    if _closed(v, boot):
+        last = np.int64(v.closed_seq)
+        if boot != np.int64(v.boot_id) - 1 or seq <= last:
+            return False
+        v.closed_seq = seq
+        _open(header, store, v, boot, last + 1, seq - 1)
+        return True
+    k = _find_boot(store.gaps[v.gaps - 1], boot) if v.gaps else -1
+    if k < 0:
+        _remember_boot(header, store, v, boot, seq)
+        _open(header, store, v, boot, 0, seq - 1)
+        return True
+    block = store.gaps[v.gaps - 1]
+    last = np.int64(block.old_last[k])
+    if seq <= last:
+        return False
+    block.old_last[k] = seq
+    _open(header, store, v, boot, last + 1, seq - 1)
+    return True
 
 
 @inlined
@@ -199,25 +226,11 @@ def check(header: Any, store: Any, v: Any, boot: int, seq: int, previous_last: i
         if not (seq == 0 and previous_last >= 0 and boot == present + 1):
             _remember_boot(header, store, v, present, highest)
         else:
-            _close(v, present)
+            _close(v, present, max(highest, previous_last))
             _open(header, store, v, present, highest + 1, previous_last)
         _open(header, store, v, boot, 0, seq - 1)
-    elif not _fill(header, store, v, boot, seq):
-        if _closed(v, boot):
-            return True
-        k = -1
-        if v.gaps:
-            k = _find_boot(store.gaps[v.gaps - 1], boot)
-        if k < 0:
-            _remember_boot(header, store, v, boot, seq)
-            _open(header, store, v, boot, 0, seq - 1)
-        else:
-            block = store.gaps[v.gaps - 1]
-            last = np.int64(block.old_last[k])
-            if seq <= last:
-                return True
-            block.old_last[k] = seq
-            _open(header, store, v, boot, last + 1, seq - 1)
+    elif not _fill(header, store, v, boot, seq) and not _older(header, store, v, boot, seq):
+        return True
     if seq == 0 and previous_last >= 0 and boot > 0:
         _announce(header, store, v, boot - 1, previous_last)
     _tidy(header, store, v)

@@ -200,10 +200,7 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
         else:
             header.too_old += 1
         v.quarantined += 1
-        if not v.active & signals.SENSOR:
-            conditions.settle(
-                header, store, out.facts, told, v, slot, f, at, stream_ms, signals.SENSOR, 0, signals.SENSOR, time_ms - stream_ms
-            )
+        conditions.settle(header, store, out.facts, told, v, slot, f, at, stream_ms, signals.SENSOR, 0, signals.SENSOR, time_ms - stream_ms)
         return
     clock_off_ms = max(0, time_ms - stream_ms)
     time_ms = min(time_ms, stream_ms)

@@ -149,6 +149,10 @@ class Shard:
         rows: NDArray[Any] = self._store.trips[block - 1]
         return rows
 
+    def gaps_of(self, block: int) -> Any:
+        """The GAP record of a block number, which must not be 0."""
+        return self._store.gaps[block - 1]
+
     @property
     def cells(self) -> NDArray[np.uint64]:
         """(vehicles,) H3 cell of each slot as of its last look-up; 0: none. Not part of a snapshot."""

@@ -100,15 +100,16 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("offset", "<i8"),  # of the last heard frame
         ("boot_id", "<u4"),  # newest boot
         ("seq", "<u4"),  # highest of it
-        ("closed_boots", "<u4"),  # bit i: all frames of boot boot_id - 1 - i are known, seen or in a gap
+        ("closed_boots", "<u4"),  # bit i: it is known where boot boot_id - 1 - i ended; its frames were seen or are in a gap
+        ("closed_seq", "<u4"),  # where boot boot_id - 1 ended, if it is closed
         ("gaps", "<i4"),  # blocks of the pools
         ("dwells", "<i4"),
         ("trip", "<i4"),
         ("before", "<i4"),
         ("status", "<u4"),
-        ("active", "<u4"),  # bit of each condition
-        ("pending", "<u4"),  # of each condition that is about to change
-        ("late_raised", "<u4"),  # of each that late frames have raised since the last frame that was not late
+        ("active", "<u2"),  # bit of each condition
+        ("pending", "<u2"),  # of each condition that is about to change
+        ("late_raised", "<u2"),  # of each that late frames have raised since the last frame that was not late
         ("latitude_e7", "<i4"),
         ("longitude_e7", "<i4"),
         ("locked_latitude_e7", "<i4"),

@@ -1,0 +1,486 @@
+"""The state engine in obvious Python: dictionaries, sets, lists of frames. The twin of state/kernel.py and its parts.
+
+Without the engine's bounds: any number of gaps and older boots. Gives facts and windows as dictionaries; None: missing.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fleetpulse.codecs.operations import Operation
+from fleetpulse.codecs.schema import FIELDS, Kind, Status
+from fleetpulse.state.facts import VALUE_NAMES, Cause, Condition, Fact
+from fleetpulse.state.parameters import CLEAR_DWELLS, RAISE_DWELLS, Parameters
+from tests.naive import conditions
+from tests.naive.audit import SetAuditor
+from tests.naive.conditions import Frame
+from tests.naive.minutes import Minute
+from tests.naive.places import city_at, distance_m, zone_depths
+
+LAST_GOOD = {
+    "speed": "speed_mps",
+    "altitude": "altitude_m",
+    "soc": "battery_soc_pct",
+    "voltage": "battery_voltage_v",
+    "current": "battery_current_a",
+    "odometer": "odometer_m",
+}
+
+
+@dataclass
+class Trip:
+    id: int
+    started_ms: int
+    soc_pct: float | None
+    place: tuple[int, int] | None
+    distance_m: float = 0.0
+    energy_wh: float = 0.0
+    ended: tuple[int, int] | None = None  # event time and offset of the first frame out of use
+    unlocked: bool = False
+    paused: bool = False
+
+
+@dataclass
+class Vehicle:
+    slot: int
+    device: int
+    auditor: SetAuditor = field(default_factory=SetAuditor)
+    heard_alive_ms: int = 0
+    offset: int = 0
+    newest_ms: int | None = None
+    boot: tuple[int, int] = (0, 0)
+    status: int = 0
+    city: int = 0
+    model: int = 0
+    place: tuple[int, int] | None = None
+    good: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(LAST_GOOD))
+    anchor: tuple[int, int, float] | None = None
+    picked_up: bool = False
+    active: set[Condition] = field(default_factory=set)
+    dwells: dict[Condition, tuple[int, int]] = field(default_factory=dict)
+    late_raised: set[Condition] = field(default_factory=set)
+    trip: Trip | None = None
+    windows: dict[int, Minute] = field(default_factory=dict)
+
+
+class NaiveShard:
+    """apply(frames) may be called again and again; facts, windows and counters grow."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.rules = parameters.rules
+        self.vehicles: dict[int, Vehicle] = {}
+        self.free: list[int] = []
+        self.slots = 0
+        self.stream_ms = 0
+        self.outage_ms = 0
+        self.facts: list[dict[str, Any]] = []
+        self.windows: list[dict[str, Any]] = []
+        self.boundaries: list[int] = []
+        self.evicted_missing = 0
+        self.counters = dict.fromkeys(("received", "processed", "duplicate", "late", "implausible", "operations_unknown", "evicted"), 0)
+        self.counters |= {"quarantined.clock_ahead": 0, "quarantined.too_old": 0}
+
+    @property
+    def missing(self) -> int:
+        return self.evicted_missing + sum(len(v.auditor.missing) for v in self.vehicles.values())
+
+    # time
+
+    def apply(self, rows: NDArray[Any]) -> None:
+        for row in rows:
+            self.tell_time(int(row["append_ms"]))
+            if row["kind"] == Kind.FRAME:
+                self.take(frame_of(row))
+            elif row["kind"] == Kind.OPERATION:
+                self.operate(frame_of(row), Operation(int(row["operation"])))
+
+    def tell_time(self, now_ms: int) -> None:
+        before_ms = self.stream_ms
+        if now_ms <= before_ms:
+            return
+        self.stream_ms = now_ms
+        if before_ms == 0:
+            return
+        if now_ms - before_ms > self.rules.silence_jump_s * 1000:
+            self.outage_ms += now_ms - before_ms
+        if now_ms // 1000 > before_ms // 1000:
+            for vehicle in sorted(self.vehicles.values(), key=lambda v: v.slot):
+                self.timers(vehicle)
+        interval = self.parameters.interval_ms
+        if now_ms // interval > before_ms // interval:
+            self.boundaries.append(now_ms // interval * interval)
+
+    def timers(self, v: Vehicle) -> None:
+        for start in sorted(v.windows):
+            if start + self.parameters.window_ms + 60_000 <= self.stream_ms:
+                self.close(v, start)
+        alive_ms = self.stream_ms - self.outage_ms
+        for condition, limit_s in ((Condition.OFFLINE, self.rules.offline_s), (Condition.MISSING, self.rules.missing_s)):
+            if condition not in v.active and alive_ms - v.heard_alive_ms >= limit_s * 1000:
+                v.active.add(condition)
+                deadline_ms = round(v.heard_alive_ms + limit_s * 1000 + self.outage_ms)
+                self.fact(
+                    v, Fact.RAISED, condition, cause=Cause.DEADLINE, cause_ms=deadline_ms, event_ms=deadline_ms, value=(limit_s, limit_s)
+                )
+        if alive_ms - v.heard_alive_ms >= self.rules.evict_s * 1000:
+            deadline_ms = round(v.heard_alive_ms + self.rules.evict_s * 1000 + self.outage_ms)
+            self.fact(v, Fact.EVICTED, None, cause=Cause.DEADLINE, cause_ms=deadline_ms, event_ms=deadline_ms)
+            self.counters["evicted"] += 1
+            self.evicted_missing += len(v.auditor.missing)
+            self.free.append(v.slot)
+            del self.vehicles[v.device]
+
+    # what leaves
+
+    def fact(
+        self, v: Vehicle, fact: Fact, condition: Condition | None, *, frame: Frame | None = None, value: Any = (), **others: Any
+    ) -> None:
+        row = {
+            "fact": fact,
+            "condition": condition or 0,
+            "cause": Cause.FRAME,
+            "late": 0,
+            "slot": v.slot,
+            "device": v.device,
+            "status": v.status if frame is None else frame["status"],
+            "boot_id": v.boot[0] if frame is None else frame["boot_id"],
+            "seq": v.boot[1] if frame is None else frame["seq"],
+            "trip": 0,
+            "event_ms": v.newest_ms,
+            "stream_ms": self.stream_ms,
+            "append_ms": 0 if frame is None else frame["append_ms"],
+            "cause_ms": 0,
+            "first_offset": v.offset if frame is None else frame["offset"],
+            "last_offset": v.offset if frame is None else frame["offset"],
+            "place": v.place,
+            "city": v.city,
+            "vehicle_model": v.model,
+            "soc_pct": v.good["soc"],
+        }
+        unknown = others.keys() - row.keys()
+        assert not unknown, unknown
+        self.facts.append({**row, **others, "value": tuple(value)})
+
+    def close(self, v: Vehicle, start_ms: int) -> None:
+        minute = v.windows.pop(start_ms)
+        row = minute.row(self.parameters.window_ms)
+        self.windows.append(
+            {**row, "slot": v.slot, "device": v.device, "city": v.city, "vehicle_model": v.model, "closed_ms": self.stream_ms}
+        )
+
+    # operations
+
+    def operate(self, frame: Frame, operation: Operation) -> None:
+        v = self.vehicles.get(frame["device"])
+        if v is None:
+            self.counters["operations_unknown"] += 1
+            return
+        cause = {
+            "cause": Cause.OPERATION,
+            "event_ms": frame["time_ms"],
+            "append_ms": frame["append_ms"],
+            "first_offset": frame["offset"],
+            "last_offset": frame["offset"],
+        }
+        self.fact(v, Fact.OPERATION, None, **cause)
+        if operation is Operation.MAINTENANCE_DONE:
+            v.anchor = None
+            for condition in (Condition.CRASH, Condition.THEFT):
+                if condition in v.active:
+                    v.active.remove(condition)
+                    v.dwells.pop(condition, None)
+                    self.fact(v, Fact.CLEARED, condition, **cause)
+        elif operation in (Operation.REBALANCE_PICK_UP, Operation.DECOMMISSIONED):
+            v.picked_up = True
+        elif operation in (Operation.DROP_OFF, Operation.RECOMMISSIONED):
+            v.picked_up, v.anchor = False, None
+
+    # frames
+
+    def take(self, frame: Frame) -> None:
+        self.counters["received"] += 1
+        v = self.vehicles.get(frame["device"])
+        if v is None:
+            if self.free:
+                slot = self.free.pop()
+            else:
+                slot, self.slots = self.slots, self.slots + 1
+            v = self.vehicles[frame["device"]] = Vehicle(slot, frame["device"])
+            v.boot = (frame["boot_id"], frame["seq"])
+            v.heard_alive_ms = self.stream_ms - self.outage_ms
+        if v.auditor.check(frame["boot_id"], frame["seq"], frame["previous_last_seq"]):
+            self.counters["duplicate"] += 1
+            return
+        v.boot = max(v.boot, (frame["boot_id"], frame["seq"]))
+        previous_offset = v.offset
+        self.hear(v, frame)
+        time_ms = frame["time_ms"]
+        ahead_ms = time_ms - self.stream_ms
+        if ahead_ms > 5 * 60_000 or -ahead_ms > 48 * 3_600_000:
+            self.counters["quarantined.clock_ahead" if ahead_ms > 0 else "quarantined.too_old"] += 1
+            self.settle(v, frame, self.stream_ms, {Condition.SENSOR: "bad"}, ahead_ms)
+            return
+        time_ms = min(time_ms, self.stream_ms)
+        window_ms = self.parameters.window_ms
+        start_ms = time_ms // window_ms * window_ms
+        if (v.newest_ms is not None and v.newest_ms >= start_ms + window_ms + 2000) or self.stream_ms >= start_ms + window_ms + 60_000:
+            self.late(v, frame, time_ms)
+            return
+        self.counters["processed"] += 1
+        v.late_raised.clear()
+        if v.newest_ms is None or time_ms >= v.newest_ms:
+            self.newest(v, frame, time_ms, start_ms, max(0, ahead_ms), previous_offset)
+        else:
+            v.windows.setdefault(start_ms, Minute(start_ms)).frames.append((time_ms, frame))
+            told = conditions.at_any_age(frame, model=self.model(v), picked_up=v.picked_up, parameters=self.parameters)
+            if Condition.CRASH in told and Condition.CRASH not in v.active:
+                self.old_fact(v, frame, time_ms, Condition.CRASH, late=0)
+
+    def model(self, v: Vehicle) -> Any:
+        record = self.parameters.models_record[v.model]
+        return SimpleNamespace(**{name: record[name].item() for name in record.dtype.names or ()})
+
+    def hear(self, v: Vehicle, frame: Frame) -> None:
+        alive_ms = self.stream_ms - self.outage_ms
+        silent_s = (alive_ms - v.heard_alive_ms) / 1000
+        v.heard_alive_ms, v.offset = alive_ms, frame["offset"]
+        if frame["model_id"]:
+            known = [code for code, model in enumerate(self.parameters.models) if model is not None]
+            v.model = frame["model_id"] if frame["model_id"] in known else 0
+        self.counters["implausible"] += bin(frame["implausible"]).count("1")
+        for condition, limit_s in ((Condition.MISSING, self.rules.missing_s), (Condition.OFFLINE, self.rules.offline_s)):
+            if condition in v.active:
+                v.active.remove(condition)
+                self.fact(v, Fact.CLEARED, condition, frame=frame, event_ms=self.stream_ms, value=(silent_s, limit_s))
+
+    def late(self, v: Vehicle, frame: Frame, time_ms: int) -> None:
+        self.counters["late"] += 1
+        if v.city == 0 and frame["latitude_e7"] is not None and frame["longitude_e7"] is not None:
+            v.city = city_at(self.parameters, v.city, frame["latitude_e7"], frame["longitude_e7"])
+        told = conditions.at_any_age(frame, model=self.model(v), picked_up=v.picked_up, parameters=self.parameters)
+        for condition in told:
+            if condition not in v.active | v.late_raised:
+                v.late_raised.add(condition)
+                self.old_fact(v, frame, time_ms, condition, late=1)
+
+    def old_fact(self, v: Vehicle, frame: Frame, time_ms: int, condition: Condition, *, late: int) -> None:
+        here = (frame["latitude_e7"], frame["longitude_e7"])
+        self.fact(
+            v,
+            Fact.RAISED,
+            condition,
+            frame=frame,
+            late=late,
+            event_ms=time_ms,
+            place=v.place if None in here else here,
+            soc_pct=v.good["soc"] if frame["battery_soc_pct"] is None else frame["battery_soc_pct"],
+            value=self.values(v, frame, Fact.RAISED, condition, 0, 0),
+        )
+        if condition is Condition.CRASH:
+            v.active.add(condition)
+
+    def newest(self, v: Vehicle, frame: Frame, time_ms: int, start_ms: int, clock_off_ms: int, previous_offset: int) -> None:
+        if v.newest_ms is not None:
+            self.interval(v, frame, v.newest_ms, time_ms, start_ms)
+        for start in sorted(v.windows):
+            if start + self.parameters.window_ms + 2000 <= time_ms:
+                self.close(v, start)
+        v.windows.setdefault(start_ms, Minute(start_ms)).frames.append((time_ms, frame))
+        v.newest_ms = time_ms
+        soc_before = v.good["soc"]
+        v.status = frame["status"]
+        for name, column in LAST_GOOD.items():
+            if frame[column] is not None:
+                v.good[name] = frame[column]
+        if frame["latitude_e7"] is not None and frame["longitude_e7"] is not None:
+            here = (frame["latitude_e7"], frame["longitude_e7"])
+            v.city = city_at(self.parameters, v.city, *here)
+            v.place = here
+        if not conditions.stands_locked(frame, v.picked_up):
+            v.anchor = None
+        elif v.anchor is None:
+            v.anchor = conditions.position(frame, self.parameters)
+        self.follow_trip(v, frame, time_ms)
+        soc = frame["battery_soc_pct"]
+        idle = not frame["status"] & (Status.IN_USE | Status.CHARGING)
+        if soc is not None and soc_before is not None and idle and self.model(v).swappable and soc - soc_before >= self.rules.swap_jump_pct:
+            self.fact(v, Fact.BATTERY_SWAPPED, None, frame=frame, event_ms=time_ms, first_offset=previous_offset, value=(soc_before, soc))
+        told = conditions.said(
+            frame,
+            model=self.model(v),
+            city=v.city,
+            picked_up=v.picked_up,
+            anchor=v.anchor,
+            clock_off=clock_off_ms > 0,
+            parameters=self.parameters,
+        )
+        self.settle(v, frame, time_ms, told, clock_off_ms)
+
+    def interval(self, v: Vehicle, frame: Frame, before_ms: int, time_ms: int, start_ms: int) -> None:
+        """What lies between the newest frame so far and this one: to the trip, and to the windows by their part of the time."""
+        seconds = (time_ms - before_ms) / 1000
+        moving = bool((v.status | frame["status"]) & Status.MOVING)
+        most_m = 90 * seconds + 100
+        way_m = 0.0
+        speed = frame["speed_mps"]
+        here = (frame["latitude_e7"], frame["longitude_e7"])
+        by_odometer = None
+        if frame["odometer_m"] is not None and v.good["odometer"] is not None:
+            by_odometer = frame["odometer_m"] - v.good["odometer"]
+        if by_odometer is not None and 0 <= by_odometer <= most_m:
+            way_m = by_odometer
+        elif (moving or (speed is not None and speed > 0.5)) and None not in here and v.place is not None:
+            by_position = distance_m(v.place, here)
+            way_m = by_position if by_position <= most_m else 0.0
+        short = seconds <= 60
+        rise_m = 0.0
+        if short and moving and frame["altitude_m"] is not None and v.good["altitude"] is not None:
+            rise_m = max(0.0, frame["altitude_m"] - v.good["altitude"])
+
+        def power(voltage: float | None, current: float | None) -> float:
+            return -voltage * current if voltage is not None and current is not None and current < 0 and voltage > 0 else 0.0
+
+        mean_w = (power(v.good["voltage"], v.good["current"]) + power(frame["battery_voltage_v"], frame["battery_current_a"])) / 2
+        energy_wh = mean_w * seconds / 3600 if short else 0.0
+        if v.trip and v.trip.ended is None:
+            v.trip.distance_m += way_m
+            v.trip.energy_wh += energy_wh
+        if not short:
+            return
+        window_ms = self.parameters.window_ms
+        shares: dict[int, float] = {}
+        if before_ms >= start_ms:
+            shares[start_ms] = 1.0
+        else:
+            shares[before_ms // window_ms * window_ms] = (before_ms // window_ms * window_ms + window_ms - before_ms) / (
+                time_ms - before_ms
+            )
+            shares[start_ms] = (time_ms - start_ms) / (time_ms - before_ms)
+        for start, share in shares.items():
+            if start == start_ms:
+                v.windows.setdefault(start, Minute(start))
+            if start in v.windows:
+                between = v.windows[start].between
+                between["distance_m"] += way_m * share
+                between["climb_m"] += rise_m * share
+                between["energy_out_wh"] += energy_wh * share
+                between["in_use_s"] += seconds * share * bool(v.status & Status.IN_USE)
+                between["charging_s"] += seconds * share * bool(v.status & Status.CHARGING)
+                between["moving_s"] += seconds * share * bool(v.status & Status.MOVING)
+
+    def follow_trip(self, v: Vehicle, frame: Frame, time_ms: int) -> None:
+        in_use, locked = bool(frame["status"] & Status.IN_USE), bool(frame["status"] & Status.LOCKED)
+        if v.trip and in_use:
+            v.trip.id = v.trip.id or frame["trip"]
+            if frame["trip"] and frame["trip"] != v.trip.id:
+                self.end_trip(v, frame, *(v.trip.ended or (time_ms, frame["offset"])))
+            else:
+                v.trip.ended = None
+        elif v.trip:
+            v.trip.ended = v.trip.ended or (time_ms, frame["offset"])
+            if time_ms - v.trip.ended[0] >= self.rules.trip_end_dwell_s * 1000:
+                self.end_trip(v, frame, *v.trip.ended)
+        if not in_use:
+            return
+        if v.trip is None:
+            v.trip = Trip(frame["trip"], time_ms, v.good["soc"], v.place)
+            self.fact(v, Fact.TRIP_STARTED, None, frame=frame, event_ms=time_ms, trip=frame["trip"], value=(v.good["odometer"],))
+        if not locked and v.trip.paused:
+            self.fact(v, Fact.TRIP_RESUMED, None, frame=frame, event_ms=time_ms, trip=v.trip.id)
+        elif locked and v.trip.unlocked and not v.trip.paused:
+            self.fact(v, Fact.TRIP_PAUSED, None, frame=frame, event_ms=time_ms, trip=v.trip.id)
+        v.trip.paused = locked and v.trip.unlocked
+        v.trip.unlocked = v.trip.unlocked or not locked
+
+    def end_trip(self, v: Vehicle, frame: Frame, ended_ms: int, first_offset: int) -> None:
+        assert v.trip is not None
+        trip, v.trip = v.trip, None
+        place = (None, None) if trip.place is None else (trip.place[0] * 1e-7, trip.place[1] * 1e-7)
+        value = (trip.started_ms, (ended_ms - trip.started_ms) / 1000, trip.distance_m, trip.energy_wh, trip.soc_pct, *place)
+        self.fact(v, Fact.TRIP_ENDED, None, frame=frame, event_ms=ended_ms, first_offset=first_offset, trip=trip.id, value=value)
+
+    # conditions
+
+    def settle(self, v: Vehicle, frame: Frame, time_ms: int, said: conditions.Said, clock_off_ms: int) -> None:
+        for condition in sorted(said):
+            active = condition in v.active
+            if said[condition] != ("good" if active else "bad"):
+                if said[condition] != "unknown":
+                    v.dwells.pop(condition, None)
+                continue
+            since_ms, first_offset = v.dwells.setdefault(condition, (time_ms, frame["offset"]))
+            dwell_s = getattr(self.rules, (CLEAR_DWELLS if active else RAISE_DWELLS).get(condition, ""), 0)
+            if time_ms - since_ms >= dwell_s * 1000:
+                del v.dwells[condition]
+                v.active ^= {condition}
+                fact = Fact.CLEARED if active else Fact.RAISED
+                value = self.values(v, frame, fact, condition, time_ms - since_ms, clock_off_ms)
+                self.fact(v, fact, condition, frame=frame, event_ms=time_ms, first_offset=first_offset, value=value)
+
+    def values(self, v: Vehicle, frame: Frame, fact: Fact, condition: Condition, lasted_ms: int, clock_off_ms: int) -> tuple[Any, ...]:
+        """In the order of facts.VALUE_NAMES."""
+        rules, model = self.rules, self.model(v)
+        peak = conditions.accel_peak(frame)
+        known = {
+            "battery_soc_pct": v.good["soc"],
+            "limit_pct": rules.low_battery_pct if condition is Condition.LOW_BATTERY else rules.unrentable_pct,
+            "battery_temperature_c": frame["battery_temperature_c"],
+            "limit_c": model.temperature_limit_c,
+            "accel_peak_mps2": peak,
+            "limit_mps2": model.crash_limit_mps2,
+            "crash_bit": float(bool(frame["status"] & Status.CRASH)),
+            "roll_deg": frame["roll_deg"],
+            "dwell_s": lasted_ms / 1000,
+            "speed_mps": frame["speed_mps"],
+            "limit_mps": rules.theft_speed_mps,
+            "limit_m": rules.theft_distance_m,
+            "limit_kpa": model.tyre_limit_kpa,
+            "fault_bits": float(frame["fault_bits"]),
+            "battery_voltage_v": frame["battery_voltage_v"],
+            "limit_v": model.voltage_limit_v,
+            "battery_current_a": frame["battery_current_a"],
+            "implausible_fields": float(frame["implausible"]),
+            "clock_off_s": clock_off_ms / 1000,
+        }
+        if condition is Condition.THEFT:
+            known["distance_m"] = conditions.displaced_m(frame, v.anchor, self.parameters)
+        if condition is Condition.TYRE_PRESSURE:
+            known["tyre_pressure_kpa"], known["wheel"] = min(conditions.tyres(frame))
+        if condition in (Condition.GEOFENCE, Condition.OUTSIDE_JURISDICTION):
+            known |= self.zone(v, frame, fact, condition)
+        return tuple(known[name] for name in VALUE_NAMES.get((Fact.RAISED, condition), ()))
+
+    def zone(self, v: Vehicle, frame: Frame, fact: Fact, condition: Condition) -> dict[str, float | None]:
+        """Which zone: the deepest one that is entered, or the nearest one that was left (or, when cleared, whose edge is nearest)."""
+        here = conditions.position(frame, self.parameters)
+        assert here is not None
+        depths = zone_depths(self.parameters, v.city, self.model(v).type_bit, here[0], here[1])
+
+        def deepest(wanted: str) -> tuple[float, int] | None:
+            return max(((depth, -code) for kind, code, depth in depths if kind == wanted), default=None)
+
+        no_go, service = deepest("no_go"), deepest("service_area")
+        if condition is Condition.OUTSIDE_JURISDICTION:
+            chosen = deepest("jurisdiction")
+        elif fact is Fact.RAISED:
+            chosen = no_go if no_go is not None and no_go[0] > here[2] else service
+        else:
+            chosen = min((one for one in (no_go, service) if one is not None), key=lambda one: abs(one[0]))
+        assert chosen is not None
+        return {"zone": -chosen[1], "distance_m": abs(chosen[0]), "horizontal_accuracy_m": here[2]}
+
+
+def frame_of(row: Any) -> Frame:
+    """A FRAME row as a dictionary of plain Python; None: not measured."""
+    frame: Frame = {name: row[name].item() for name in row.dtype.names}
+    for known in FIELDS:
+        if known.optional and known.name != "previous_last_seq":
+            value = frame[known.name]
+            if value == known.missing or value != value:
+                frame[known.name] = None
+    frame["device"] = frame["device_hi"] << 64 | frame["device_lo"]
+    frame["trip"] = frame["trip_hi"] << 64 | frame["trip_lo"]
+    return frame
