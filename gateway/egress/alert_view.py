@@ -100,14 +100,14 @@ class AlertView:
         """Fold one event; other types are passed over."""
         if item.type not in _TYPES:
             return
-        alert_id = str(item.data["alert_id"])
+        data = item.parse()
+        alert_id = str(data["alert_id"])
         if item.type == event.ALERT_CLEARED:
             self._close(alert_id)
-        elif alert_id not in self._closed and not (item.data.get("late") and item.data["rule"] != "crash"):  # told once, never open
-            self._fold(alert_id, item)
+        elif alert_id not in self._closed and not (data.get("late") and data["rule"] != "crash"):  # told once, never open
+            self._fold(alert_id, item, data)
 
-    def _fold(self, alert_id: str, item: FeedEvent) -> None:
-        data = item.data
+    def _fold(self, alert_id: str, item: FeedEvent, data: dict[str, Any]) -> None:
         alert = self._open.get(alert_id)
         if alert is None:
             alert = Alert(alert_id, str(data["rule"]), int(data["raised_ms"]), str(data["severity"]), data, item.time_ms)

@@ -54,14 +54,15 @@ class AvailabilityView:
         """Keep the event if it is the vehicle's newest; other types are passed over."""
         if item.type != event.AVAILABILITY_CHANGED:
             return
-        device_id = str(item.data["device_id"])
+        data = item.parse()
+        device_id = str(data["device_id"])
         known = self._changes.get(device_id)
         if known is not None and known.time_ms > item.time_ms:
             return
-        if item.data["vehicle_state"] == "available":
+        if data["vehicle_state"] == "available":
             self._changes.pop(device_id, None)
         else:
-            state, event_type = str(item.data["vehicle_state"]), str(item.data["event_type"])
+            state, event_type = str(data["vehicle_state"]), str(data["event_type"])
             self._changes[device_id] = Change(item.time_ms, state, event_type, item.body)
 
     def of(self, device_id: str) -> Change | None:

@@ -90,10 +90,9 @@ class EventLog:
         self._subjects[slot] = item.subject
         self._subject_hash[slot] = hash(item.subject)
         self._append_ms[slot] = item.append_ms
-        severity = item.data.get("severity", "")
         self._codes["type"][slot] = TYPES.index(item.type) if item.type in TYPES else _OTHER
-        self._codes["severity"][slot] = SEVERITIES.index(severity) if severity in SEVERITIES else 0
-        self._codes["city"][slot] = self._cities.setdefault(str(item.data.get("city", "")), len(self._cities))
+        self._codes["severity"][slot] = SEVERITIES.index(item.severity) if item.severity in SEVERITIES else 0
+        self._codes["city"][slot] = self._cities.setdefault(item.city, len(self._cities))
         self._codes["rule"][slot] = self._rules.setdefault(item.rule, len(self._rules))
         self.newest = n
         return True

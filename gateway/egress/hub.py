@@ -97,9 +97,8 @@ class Hub:
         self.maintenance.apply(item)
         self.availability.apply(item)
         self.rebalance.apply(item)
-        recorded_ms = item.data.get("evidence", {}).get("recorded_ms")
-        if recorded_ms and self.ready:
-            self.latency.add((item.append_ms - recorded_ms) / 1000 / self.clock.speed)
+        if item.recorded_ms and self.ready:
+            self.latency.add((item.append_ms - item.recorded_ms) / 1000 / self.clock.speed)
 
     def city_code(self, name: str) -> int | None:
         """Code of a configured city, None for another name."""

@@ -111,7 +111,6 @@ class KafkaFeed:
         starts = self._wait_for_starts(consumer)
         if not starts:
             return  # stopped
-        self._reading = True
         consumer.assign(starts)
         events = self._catch_up(consumer, {(p.topic, p.partition) for p in starts})
         lacking = [p for p in starts if p.topic == STATE_TOPIC and p.offset != OFFSET_BEGINNING and not self._ask_complete(p.partition)]
@@ -122,6 +121,7 @@ class KafkaFeed:
         events.sort(key=lambda item: item.order)
         self._hand_over(events)
         self._call(self._ready)
+        self._reading = True
         while not self._stop.is_set():
             self._hand_over(self._poll(consumer, set()))
 

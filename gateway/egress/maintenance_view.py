@@ -51,7 +51,8 @@ class MaintenanceView:
         """Fold one event; other types are passed over."""
         if item.type not in (event.MAINTENANCE_REQUIRED, event.MAINTENANCE_RESOLVED):
             return
-        maintenance_id, device_id = str(item.data["maintenance_id"]), str(item.data["device_id"])
+        data = item.parse()
+        maintenance_id, device_id = str(data["maintenance_id"]), str(data["device_id"])
         if item.type == event.MAINTENANCE_RESOLVED:
             self._closed[maintenance_id] = None
             if len(self._closed) > CLOSED_KEPT:
@@ -63,10 +64,10 @@ class MaintenanceView:
         elif maintenance_id not in self._closed:
             task = self._open.get(maintenance_id)
             if task is None:
-                self._open[maintenance_id] = Task(maintenance_id, item.data, item.time_ms)
+                self._open[maintenance_id] = Task(maintenance_id, data, item.time_ms)
                 self._by_device.setdefault(device_id, set()).add(maintenance_id)
             elif item.time_ms >= task.data_ms:  # told again because it became more severe
-                task.data, task.data_ms = item.data, item.time_ms
+                task.data, task.data_ms = data, item.time_ms
 
 
 def render(task: Task, *, now_ms: int) -> dict[str, Any]:

@@ -106,16 +106,17 @@ class RebalanceView:
         """Take a recommendation; those of an older interval of the city are dropped. Other types are passed over."""
         if item.type != event.REBALANCE_RECOMMENDED:
             return
-        city, end_ms = str(item.data["city"]), int(item.data["interval_end_ms"])
+        data = item.parse()
+        city, end_ms = str(data["city"]), int(data["interval_end_ms"])
         newest, found = self._latest.get(city, (end_ms, {}))
         if end_ms < newest:
             return
         if end_ms > newest:
             found = {}
-        zone = str(item.data["zone"])
+        zone = str(data["zone"])
         latitude, longitude = _centre(zone)
         place = {"zone_latitude_deg": latitude, "zone_longitude_deg": longitude}
-        found[zone, str(item.data["kind"])] = {"recommendation_id": item.id, **place, **item.data}
+        found[zone, str(data["kind"])] = {"recommendation_id": item.id, **place, **data}
         self._latest[city] = (end_ms, found)
 
     def current(self, *, now_ms: int, city: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:

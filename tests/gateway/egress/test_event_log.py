@@ -15,8 +15,7 @@ CITIES, RULES, SEVERITIES = ("berlin", "paris"), ("crash", "offline"), ("info", 
 def item(
     i: int, *, type_: str = event.ALERT_RAISED, city: str = "berlin", subject: str = "a", rule: str = "crash", severity: str = "info"
 ) -> FeedEvent:
-    data = {"city": city, "rule": rule, "severity": severity, "i": i}
-    return FeedEvent(str(i), "/s", type_, subject, i, 1_000 * i, (1_000 * i, "t", 0, i), data, orjson.dumps(data))
+    return FeedEvent(str(i), "/s", type_, subject, i, 1_000 * i, (1_000 * i, "t", 0, i), city, severity, rule, 0, orjson.dumps({"i": i}))
 
 
 def bodies(log: EventLog, wanted: Filter, *, after: int = 0) -> list[int]:

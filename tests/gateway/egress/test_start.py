@@ -122,7 +122,7 @@ def test_a_kafka_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None
             topics.ensure(settings)
             publish(settings, state_records(fleet_rows(10, shards=4)))
             wait_for(lambda: running.client.get("/readyz").status_code == 200, "/readyz 200")
-            assert running.get("/v1/vehicles")["total"] == 10
+            wait_for(lambda: running.get("/v1/vehicles")["total"] == 10, "the fleet")
 
 
 def test_the_end_does_not_wait_for_a_kafka_that_is_away(tmp_path: Path) -> None:

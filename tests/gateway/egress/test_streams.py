@@ -34,8 +34,9 @@ from tests.gateway.egress.support import (
 
 
 def item(i: int, *, bytes_: int = 0) -> FeedEvent:
-    data: dict[str, Any] = {"city": "berlin", "i": i, "rule": "even" if i % 2 == 0 else "odd", "x": "x" * bytes_}
-    return FeedEvent(str(i), "/s", "vehicle.trip.started.v1", f"v{i % 3}", i, i, (i, "t", 0, i), data, orjson.dumps(data))
+    body = orjson.dumps({"i": i, "x": "x" * bytes_})
+    rule = "even" if i % 2 == 0 else "odd"
+    return FeedEvent(str(i), "/s", "vehicle.trip.started.v1", f"v{i % 3}", i, i, (i, "t", 0, i), "berlin", "", rule, 0, body)
 
 
 class Sse:
