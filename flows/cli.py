@@ -91,8 +91,9 @@ def flow(name: Annotated[str, typer.Argument(help="telemetry, detect or city")],
 
         if name not in NAMES:
             raise ConfigError(f"a flow must be one of {', '.join(NAMES)}; got {name!r}")
-        if settings.kafka.partitions % settings.flow.processes:
-            raise ConfigError(f"flow.processes must divide kafka.partitions; got {settings.flow.processes} and {settings.kafka.partitions}")
+        partitions = topics.ZONE_PARTITIONS if name == "city" else settings.kafka.partitions
+        if partitions % settings.flow.processes:
+            raise ConfigError(f"flow.processes must divide the {partitions} partitions that {name} reads; got {settings.flow.processes}")
         stop = Stop()
         stop.on_signals()
         topics.ensure(settings)

@@ -38,10 +38,11 @@ def test_an_unknown_flow_names_the_known_ones() -> None:
     assert (done.returncode, done.stderr) == (2, "fleetpulse: ConfigError: a flow must be one of telemetry, detect, city; got 'weather'\n")
 
 
-def test_processes_must_divide_partitions() -> None:
-    done = fleetpulse("flow", "telemetry", FLEETPULSE_FLOW__PROCESSES="3")
+@pytest.mark.parametrize(("flow", "processes", "partitions"), [("telemetry", "3", 16), ("city", "8", 4)])
+def test_processes_must_divide_partitions(flow: str, processes: str, partitions: int) -> None:
+    done = fleetpulse("flow", flow, FLEETPULSE_FLOW__PROCESSES=processes)
     assert done.returncode == 2
-    assert "flow.processes must divide kafka.partitions; got 3 and 16" in done.stderr
+    assert f"flow.processes must divide the {partitions} partitions that {flow} reads; got {processes}" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["gateway", "demo"])
@@ -54,4 +55,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_1(command: str, tmp_path: Path)
         env = {"FLEETPULSE_GATEWAY__PORT": str(port), "FLEETPULSE_DEPLOYMENT__DATA_DIR": str(tmp_path)}
         done = fleetpulse(command, *option, **env)
     assert done.returncode == 1
-    assert f"needs port {port} on 127.0.0.1; got: Address already in use" in done.stderr.splitlines()[-1]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fleetpulse: the gateway needs ")
+    assert f"{port}" in line
+    assert "got: Address already in use" in line
