@@ -43,6 +43,8 @@ _STEP_MS = 5000
 _RESEND_LEAST_S = 3.0
 _LABELS_EVERY = 5
 _GOODBYE_S = 5.0
+_CONNECT_S = 10.0
+"""How long the vehicles wait for all connections before they begin."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Agent:
             self._put(parcel)
         self._ahead = empty(0)
         self._released_ms = now_ms
+        self._stopped_ms = 0
         self._delayed: dict[asyncio.TimerHandle, Parcel] = {}
         self._swaps = np.zeros(len(everybody), dtype=np.int64)
         self._away = False
@@ -110,6 +113,7 @@ class Agent:
         sessions = [asyncio.create_task(session.run()) for session in self._sessions]
         chores = asyncio.create_task(self._chores())
         try:
+            await self._first_connections(stop)
             while not stop.is_set():
                 self._tick()
                 if chores.done():
@@ -124,6 +128,17 @@ class Agent:
         self._store.close()
         self._write_labels()
         return self._write_ledger(final=True)
+
+    async def _first_connections(self, stop: asyncio.Event) -> None:
+        """Vehicles begin when they are connected, or when it is known that there is no broker; else the start would be a backlog."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _CONNECT_S
+        while self._totals.connections < len(self._sessions) and not self._totals.last_error and loop.time() < until_s:
+            await _wait(stop, _TICK_S)
+            if stop.is_set():
+                break
+        self._released_ms = self._clock.now_ms()
+        self._radio.postpone(self._simulator.postpone(self._released_ms))
 
     def _boot(self) -> None:
         """A new boot for every vehicle, kept before a frame of it exists."""
@@ -147,10 +162,10 @@ class Agent:
             self._released_ms = min(now_ms, self._simulator.now_ms)
         ready = int(np.searchsorted(self._ahead["append_ms"], now_ms, side="right"))
         frames, self._ahead = self._ahead[:ready], self._ahead[ready:]
-        for vehicle in self._radio.turn(now_ms):
+        for vehicle in self._radio.turn(self._released_ms):
             self._session(vehicle).back_online(vehicle)
         self._hand_over(self._batcher.take(frames, now_ms))
-        for parcel in self._radio.bad_payloads(now_ms):
+        for parcel in self._radio.bad_payloads(self._released_ms):
             self._totals.garbage_waiting += 1
             self._put(parcel)
 
@@ -210,6 +225,7 @@ class Agent:
 
     async def _drain(self) -> None:
         """No more frames; everybody online; everything sent and answered, or DRAIN_S over."""
+        self._stopped_ms = self._clock.now_ms()
         for vehicle in self._radio.heal():
             self._session(vehicle).back_online(vehicle)
         self._hand_over(self._batcher.take(empty(0), self._clock.now_ms(), everything=True))
@@ -217,7 +233,9 @@ class Agent:
             handle.cancel()
             self._put(parcel)
         self._delayed.clear()
-        for _ in range(round(DRAIN_S / _TICK_S)):
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + DRAIN_S
+        while loop.time() < until_s:
             if not self._store.pending and not self._totals.garbage_waiting:
                 break
             await asyncio.sleep(_TICK_S)
@@ -233,7 +251,7 @@ class Agent:
             dropped=self._store.dropped,
             pending=self._store.pending,
             final=final,
-            lag_s=round((self._clock.now_ms() - self._released_ms) / 1000, 1),
+            lag_s=round(((self._stopped_ms or self._clock.now_ms()) - self._released_ms) / 1000, 1),
             published=self._totals.published,
             connections=self._totals.connections,
             store_bytes=self._store.size_bytes,

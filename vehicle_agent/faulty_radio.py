@@ -33,6 +33,12 @@ class Radio:
         self.double = np.zeros(count)
         self.hold_s = np.zeros(count)
 
+    def postpone(self, later_ms: int) -> None:
+        """All faults this much later."""
+        for faults in (self._faults, self._bad):
+            faults["start_ms"] += later_ms
+            faults["end_ms"] += later_ms
+
     def turn(self, now_ms: int) -> list[int]:
         """Bring the arrays to `now_ms`; the vehicles that have radio contact again."""
         now = self._faults[(self._faults["start_ms"] <= now_ms) & (now_ms < self._faults["end_ms"])]

@@ -162,9 +162,9 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _greet(self, client: aiomqtt.Client, *, online: bool) -> None:
-        for number, vehicle in self._vehicles.items():
-            message = presence.encode(self._presence(number, online=online))
-            await client.publish(vehicle.status_topic, message, qos=1, retain=True, timeout=link.PUBLISH_S)
+        messages = [(v.status_topic, presence.encode(self._presence(number, online=online))) for number, v in self._vehicles.items()]
+        publishes = (client.publish(topic, message, qos=1, retain=True, timeout=link.PUBLISH_S) for topic, message in messages)
+        await asyncio.gather(*publishes)
 
     async def _goodbye(self, client: aiomqtt.Client) -> None:
         """A clean end makes no will, so say it ourselves."""

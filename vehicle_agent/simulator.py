@@ -6,125 +6,20 @@ in steps of one second; frames within a second (5 Hz while riding) are interpola
 
 from typing import Any
 
-import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.jit import kernel
-from fleetpulse.codecs.schema import FRAME, Status, empty
+from fleetpulse.codecs.schema import empty
 from fleetpulse.config.fleet import Fleet
-from fleetpulse.vehicle_agent import battery, blows, crash, effects, rides, sensors, specs, streets, vehicles, weather
-from fleetpulse.vehicle_agent.faults import FAULT, NONE, Fault
-from fleetpulse.vehicle_agent.vehicles import FIRMWARE, JSON_FIRMWARE, VEHICLE, Mode
+from fleetpulse.vehicle_agent import advance, crash, effects, specs, streets, vehicles, weather
+from fleetpulse.vehicle_agent.faults import NONE, Fault
+from fleetpulse.vehicle_agent.vehicles import FIRMWARE, JSON_FIRMWARE
 
-FRAMES_PER_S = 6
-"""Most that a vehicle makes in a second: five, and one more for a crash."""
-_ROWS = 400_000
+_ROWS = 100_000
 """Rows of the kernel's buffer, unless one second of the fleet needs more."""
 _CHUNK_S = 60
-_PARKED, _PAUSED = int(Mode.PARKED), int(Mode.PAUSED)
-_CRASH = int(Status.CRASH)
 _NEAR_S = 900
 _NEAR_BLOCKS = 4
-_SLEEP_CHARGE = 0.8
-_SLEEP_S = 10
-_RECORD, _FAULTS, _FRAMES = numba.from_dtype(VEHICLE), numba.from_dtype(FAULT), numba.from_dtype(FRAME)
-
-
-@kernel(
-    types.int64(
-        _RECORD[::1],
-        types.float64[:, ::1],
-        _FAULTS[::1],
-        types.int64[::1],
-        numba.from_dtype(specs.SPEC)[::1],
-        numba.from_dtype(streets.CITY)[::1],
-        types.uint8[:, :, ::1],
-        types.float64[:, ::1],
-        types.float64[:, ::1],
-        types.int64,
-        types.float64[::1],
-        _FRAMES[::1],
-    )
-)
-def _advance(
-    records: Any,
-    detectors: Any,
-    faults: Any,
-    first_fault: Any,
-    models: Any,
-    cities: Any,
-    nodes: Any,
-    ambient: Any,
-    demand: Any,
-    first_s: int,
-    fx: Any,
-    rows: Any,
-) -> int:
-    """Run all vehicles over the seconds of `ambient`; returns the rows written, vehicle after vehicle."""
-    n = 0
-    for v in range(len(records)):
-        rec = records[v]
-        spec, city = models[rec.model], cities[rec.city]
-        for s in range(ambient.shape[1]):
-            second = first_s + s
-            ambient_c = ambient[rec.city, s]
-            effects.gather(faults, first_fault[v], first_fault[v + 1], rec, spec, second, fx)
-            i, j = streets.at_i(rec.i, rec.direction, rec.progress_m), streets.at_j(rec.j, rec.direction, rec.progress_m)
-            east, north, speed, odometer = streets.east_m(city, i, j), streets.north_m(city, i, j), rec.speed_mps, rec.odometer_m
-            crash_ms = min(999, blows.strike(rec, spec, faults, fx, detectors[v], second))
-            rides.behave(rec, spec, nodes, fx, second, demand[rec.city, s])
-            i, j = streets.at_i(rec.i, rec.direction, rec.progress_m), streets.at_j(rec.j, rec.direction, rec.progress_m)
-            east_step, north_step = streets.east_m(city, i, j) - east, streets.north_m(city, i, j) - north
-            altitude = streets.ground_m(city, east, north)
-            climb, slope = 0.0, 0.0
-            if rec.odometer_m > odometer:
-                climb = streets.ground_m(city, east + east_step, north + north_step) - altitude
-                slope = max(-0.15, min(0.15, climb / (rec.odometer_m - odometer)))
-            sleeps = rec.mode == _PARKED and rec.stolen == 0 and rec.tipped == 0 and rides.charge(rec, spec) > _SLEEP_CHARGE
-            battery.spend(rec, spec, fx, speed, slope, ambient_c, sleeps)
-            sensors.drift(rec, second)
-            status = sensors.status_bits(rec, fx, second)
-            if second < rec.silent_until_s:
-                continue
-            every_ms = 1000
-            if rec.mode not in (_PARKED, _PAUSED) or rec.stolen == 1:
-                every_ms = 200
-            elif sleeps and (second + rec.phase_ms) % _SLEEP_S != 0 and status == rec.last_status:
-                continue
-            ms = rec.phase_ms % every_ms
-            while ms < 1000 or crash_ms >= 0:
-                at_ms = ms
-                if 0 <= crash_ms <= ms:  # the detector's frame comes when it comes
-                    at_ms, crash_ms = crash_ms, -1
-                    rec.alarmed = 1
-                    status |= _CRASH
-                if at_ms == ms:
-                    ms += every_ms
-                share = at_ms / 1000.0
-                sensors.write(
-                    rows[n],
-                    rec,
-                    spec,
-                    city,
-                    fx,
-                    second * 1000 + at_ms,
-                    status,
-                    east + share * east_step,
-                    north + share * north_step,
-                    speed + share * (rec.speed_mps - speed),
-                    rec.speed_mps - speed,
-                    odometer + share * (rec.odometer_m - odometer),
-                    altitude + share * climb,
-                    ambient_c,
-                    rec.impact_s == second and at_ms >= rec.impact_ms,
-                )
-                rows[n].offset = v
-                rec.seq += 1
-                rec.last_status = status
-                n += 1
-    return n
 
 
 class Simulator:
@@ -145,8 +40,8 @@ class Simulator:
         self._effects = np.zeros(effects.EFFECTS)
         self._second = start_ms // 1000
         self._start_s = self._second
-        self._chunk_s = max(1, min(_CHUNK_S, _ROWS // (FRAMES_PER_S * max(1, vehicle_count))))
-        self._rows = empty(self._chunk_s * FRAMES_PER_S * vehicle_count)
+        self._chunk_s = max(1, min(_CHUNK_S, _ROWS // (advance.FRAMES_PER_S * max(1, vehicle_count))))
+        self._rows = empty(self._chunk_s * advance.FRAMES_PER_S * vehicle_count)
         self._firmware = np.array([text.encode() for text in FIRMWARE], dtype="S16")[self.vehicles["firmware"]]
         json = self.faults["vehicle"][self.faults["kind"] == Fault.JSON_FIRMWARE]
         self._firmware[json] = JSON_FIRMWARE.encode()
@@ -161,6 +56,15 @@ class Simulator:
         """Say before the first step which boot each vehicle is in, and the last seq of the one before (-1: none)."""
         assert self._second == self._start_s, "vehicles have run already"
         self.vehicles["boot_id"], self.vehicles["previous_last"] = boot_ids, previous_last
+
+    def postpone(self, start_ms: int) -> int:
+        """Begin at `start_ms` instead, all faults as much later, before the first step. By how many ms."""
+        assert self._second == self._start_s, "vehicles have run already"
+        later_ms = (start_ms // 1000 - self._second) * 1000
+        self._second = self._start_s = start_ms // 1000
+        self.faults["start_ms"] += later_ms
+        self.faults["end_ms"] += later_ms
+        return later_ms
 
     def step(self, until_ms: int) -> NDArray[Any]:
         """Run on to the whole second at or before `until_ms`; (N,) FRAME rows made on the way, in time order.
@@ -180,7 +84,7 @@ class Simulator:
 
     def _chunk(self, seconds: int) -> NDArray[Any]:
         ambient, demand = weather.conditions(self._fleet, self._second, seconds)
-        n = _advance(
+        n = advance.run(
             self.vehicles,
             self._detectors,
             self.faults,

@@ -10,7 +10,7 @@ from fleetpulse.vehicle_agent import noise
 from tests.naive import noise as naive
 
 
-@kernel(types.Tuple((types.float64, types.float64))(types.uint64, types.int64, types.int64))
+@kernel(types.UniTuple(types.float64, 2)(types.uint64, types.int64, types.int64))  # type: ignore[no-untyped-call]
 def draws(key: np.uint64, second: int, purpose: int) -> tuple[float, float]:
     return noise.uniform(key, second, purpose), noise.normal(key, second, purpose)
 
