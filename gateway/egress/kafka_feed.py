@@ -112,6 +112,14 @@ class KafkaFeed:
         if not starts:
             return  # stopped
         consumer.assign(starts)
+        self._begin(consumer, starts)
+        self._call(self._ready)
+        self._reading = True
+        while not self._stop.is_set():
+            self._hand_over(self._poll(consumer, set()))
+
+    def _begin(self, consumer: Consumer, starts: list[TopicPartition]) -> None:
+        """Read everything to its end once; the events of all partitions are applied in the order of their time."""
         events = self._catch_up(consumer, {(p.topic, p.partition) for p in starts})
         lacking = [p for p in starts if p.topic == STATE_TOPIC and p.offset != OFFSET_BEGINNING and not self._ask_complete(p.partition)]
         if lacking:
@@ -120,10 +128,6 @@ class KafkaFeed:
             events += self._catch_up(consumer, {(p.topic, p.partition) for p in lacking})
         events.sort(key=lambda item: item.order)
         self._hand_over(events)
-        self._call(self._ready)
-        self._reading = True
-        while not self._stop.is_set():
-            self._hand_over(self._poll(consumer, set()))
 
     def _wait_for_starts(self, consumer: Consumer) -> list[TopicPartition]:
         """Where to begin in all partitions of all topics, as soon as Kafka answers and has them; empty when stopped before."""
