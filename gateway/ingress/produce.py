@@ -1,7 +1,8 @@
 """Hands records to Kafka and sees every delivery. Nothing is dropped and nothing is forgotten: a record is ours until Kafka has it.
 
 Delivery: at least once; within a partition in the order of sending, but for records that Kafka refused and gets again. A producer
-whose idempotence is broken for good (Kafka lost its state) is replaced, and everything that is open is handed over again.
+that is broken for good is replaced, and everything that is open is handed over again: after a fatal error, and when Kafka answers
+but takes nothing (a broker that lost its memory knows no producer ids, and librdkafka then tries for ever).
 """
 
 import time
@@ -24,6 +25,9 @@ LINGER_MS = 0
 """The packer has already held what may be held; librdkafka still joins what comes while it is busy."""
 AWAY_S = 3.0
 """Without any acknowledgement for so long, though some are open, Kafka is said to be away."""
+LOOK_S = 2.0
+"""While Kafka is away: how often to look whether it answers. If it does, twice in a row, the producer is to blame and is replaced."""
+LOOK_LIMIT_S = 0.2
 RETRY_S = 1.0
 """Pause before a record that Kafka refused is sent again."""
 
@@ -44,6 +48,8 @@ class Deliveries:
         self._error = ""
         self._said = ""
         self._away_since: float | None = None
+        self._look_at = 0.0
+        self._answered = False
         self._progress_s = time.monotonic()
         self._generation = 0
         self._producer = self._make()
@@ -87,11 +93,15 @@ class Deliveries:
             while waiting and not self._waiting:
                 self._produce(waiting.popleft())
             self._waiting.extend(waiting)
-        if self._open and self._away_since is None and now_s - self._progress_s > AWAY_S:
+        if not self._open:
+            return
+        if self._away_since is not None:
+            self._look(now_s)
+        elif now_s - self._progress_s > AWAY_S:
             self._away_since = self._progress_s
-            log.warning(
-                "Kafka is away; vehicles' messages wait unacknowledged", error=self._error or "no acknowledgement", open=len(self._open)
-            )
+            self._look_at, self._answered = now_s, False
+            error = self._error or "no acknowledgement"
+            log.warning("Kafka is away; vehicles' messages wait unacknowledged", error=error, open=len(self._open))
 
     def flush(self, limit_s: float) -> bool:
         """Wait until Kafka has everything; False when it had not within the limit."""
@@ -157,6 +167,20 @@ class Deliveries:
         """Called by librdkafka within poll(): connections, and what is fatal."""
         self._error = error.str()
         self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL
+
+    def _look(self, now_s: float) -> None:
+        """Replace the producer when Kafka answers and yet acknowledges nothing."""
+        if now_s < self._look_at:
+            return
+        self._look_at = now_s + LOOK_S
+        try:
+            self._producer.list_topics(TOPIC, timeout=LOOK_LIMIT_S)
+        except KafkaException:
+            self._answered = False
+            return
+        if self._answered:
+            self._renew()
+        self._answered = not self._answered
 
     def _renew(self) -> None:
         """Start with a new producer. What the old one had under way may come twice; sequence numbers in the flow sort that out."""

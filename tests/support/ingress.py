@@ -93,8 +93,7 @@ class Sender:
         self._client.connect("127.0.0.1", port)
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
-        assert message.properties is not None
-        self.answers.append((message.topic, message.properties.CorrelationData))
+        self.answers.append((message.topic, getattr(message.properties, "CorrelationData", b"")))
 
     def __enter__(self) -> Self:
         self._client.loop_start()
@@ -121,7 +120,9 @@ class Sender:
             properties.ResponseTopic = response
         if correlation is not None:
             properties.CorrelationData = correlation
-        self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).wait_for_publish(LIMIT_S)
+        published = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
+        published.wait_for_publish(LIMIT_S)
+        assert published.is_published(), "the broker must take the message"
 
     def die(self) -> None:
         """Cut the connection without a goodbye, so that the broker publishes the will."""
@@ -142,4 +143,9 @@ def values(settings: Settings) -> list[bytes]:
 
 def dead_letters(settings: Settings) -> list[tuple[dict[str, bytes], bytes]]:
     """(headers, value) of each dead letter."""
-    return [(dict(message.headers() or []), message.value() or b"") for message in read(settings, DEAD_LETTERS, partitions=1)]
+    letters = []
+    for message in read(settings, DEAD_LETTERS, partitions=1):
+        headers = message.headers()
+        assert isinstance(headers, list)
+        letters.append(({name: value for name, value in headers if isinstance(value, bytes)}, message.value() or b""))
+    return letters
