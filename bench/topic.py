@@ -129,10 +129,13 @@ def read(address: str, name: str) -> Iterator[Message]:
     consumer = Consumer({**settings, "enable.partition.eof": True, "fetch.message.max.bytes": MAX_RECORD_BYTES})
     open_ = set(consumer.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions)
     consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in sorted(open_)])
+    heard = time.monotonic()
     try:
         while open_:
-            messages = consumer.consume(_SLICE, timeout=TIMEOUT_S)
-            if not messages:
+            messages = consumer.consume(_SLICE, timeout=0.1)  # it waits this long for a full slice
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > TIMEOUT_S:
                 raise TimeoutError(f"Kafka must give the rest of {name} within {TIMEOUT_S:g} s; partitions {sorted(open_)} are open")
             for message in messages:
                 error = message.error()
