@@ -230,7 +230,7 @@ def _deployment(
         "kafka": {"bootstrap_servers": kafka, "partitions": PARTITIONS},
         "mqtt": {"host": HOST, "port": mqtt_port},
         "flow": {"epoch_s": 2.0, "processes": 1, "metrics_port": 0},
-        "bridge": {"metrics_port": 0},
+        "bridge": {"metrics_port": 0, "share_group": ""},
         "gateway": {"host": HOST, "port": port, "auth": "off"},
         "rebalance": {"interval_s": INTERVAL_S},
     }
