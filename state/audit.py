@@ -13,6 +13,7 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.state import pools
+from fleetpulse.state.cast import whole
 from fleetpulse.state.vehicle import BOOTS, GAPS, Pool
 
 _POOL = int(Pool.GAPS)
@@ -55,13 +56,13 @@ def _insert(header: Any, block: Any, boot: int, first: int, last: int) -> None:
         smallest, size = -1, last - first
         for k in range(GAPS):
             before = block.boot_id[k] < boot or (block.boot_id[k] == boot and block.first[k] < first)
-            width = np.int64(block.last[k]) - np.int64(block.first[k])
+            width = whole(block.last[k]) - whole(block.first[k])
             if width < size or (width == size and before and smallest < 0):
                 smallest, size = k, width
         if smallest < 0:
             return
         _remove(block, smallest)
-    k = np.int64(block.gaps)
+    k = whole(block.gaps)
     while k > 0 and (block.boot_id[k - 1] > boot or (block.boot_id[k - 1] == boot and block.first[k - 1] > first)):
         block.boot_id[k] = block.boot_id[k - 1]
         block.first[k] = block.first[k - 1]
@@ -92,7 +93,7 @@ def _fill(header: Any, store: Any, v: Any, boot: int, seq: int) -> bool:
         if block.boot_id[k] == boot and block.first[k] <= seq <= block.last[k]:
             v.missing -= 1
             header.missing -= 1
-            first, last = np.int64(block.first[k]), np.int64(block.last[k])
+            first, last = whole(block.first[k]), whole(block.last[k])
             if seq == last and seq == first:
                 _remove(block, k)
             elif seq == first:
@@ -117,17 +118,17 @@ def _find_boot(block: Any, boot: int) -> int:
 @inlined
 def _close(v: Any, boot: int, last: int) -> None:
     """It is known from now on that an older boot ended at `last`."""
-    age = np.int64(v.boot_id) - boot - 1
+    age = whole(v.boot_id) - boot - 1
     if age < 32:
-        v.closed_boots = np.uint32(np.int64(v.closed_boots) | (1 << age))
+        v.closed_boots = np.uint32(whole(v.closed_boots) | (1 << age))
     if age == 0:
         v.closed_seq = last
 
 
 @inlined
 def _closed(v: Any, boot: int) -> bool:
-    age = np.int64(v.boot_id) - boot - 1
-    return age >= 32 or ((np.int64(v.closed_boots) >> age) & 1) == 1
+    age = whole(v.boot_id) - boot - 1
+    return age >= 32 or ((whole(v.closed_boots) >> age) & 1) == 1
 
 
 @inlined
@@ -146,9 +147,9 @@ def _remember_boot(header: Any, store: Any, v: Any, boot: int, last: int) -> Non
         if boot < block.old_boot_id[0]:
             _close(v, boot, last)
             return
-        _close(v, np.int64(block.old_boot_id[0]), np.int64(block.old_last[0]))
+        _close(v, whole(block.old_boot_id[0]), whole(block.old_last[0]))
         _forget_boot(block, 0)
-    k = np.int64(block.boots)
+    k = whole(block.boots)
     while k > 0 and block.old_boot_id[k - 1] > boot:
         block.old_boot_id[k] = block.old_boot_id[k - 1]
         block.old_last[k] = block.old_last[k - 1]
@@ -163,12 +164,12 @@ def _announce(header: Any, store: Any, v: Any, boot: int, last: int) -> None:
     """`boot`, older than the present one, ended at `last`: what of it was not seen is a gap."""
     if _closed(v, boot):
         return
-    seen = np.int64(-1)
+    seen = whole(-1)
     if v.gaps:
         block = store.gaps[v.gaps - 1]
         k = _find_boot(block, boot)
         if k >= 0:
-            seen = np.int64(block.old_last[k])
+            seen = whole(block.old_last[k])
             _forget_boot(block, k)
     _close(v, boot, max(seen, last))
     _open(header, store, v, boot, seen + 1, last)
@@ -178,8 +179,8 @@ def _announce(header: Any, store: Any, v: Any, boot: int, last: int) -> None:
 def _older(header: Any, store: Any, v: Any, boot: int, seq: int) -> bool:
     """Enter a frame of an older boot that is in no gap. False when it was there before."""
     if _closed(v, boot):
-        last = np.int64(v.closed_seq)
-        if boot != np.int64(v.boot_id) - 1 or seq <= last:
+        last = whole(v.closed_seq)
+        if boot != whole(v.boot_id) - 1 or seq <= last:
             return False
         v.closed_seq = seq
         _open(header, store, v, boot, last + 1, seq - 1)
@@ -190,7 +191,7 @@ def _older(header: Any, store: Any, v: Any, boot: int, seq: int) -> bool:
         _open(header, store, v, boot, 0, seq - 1)
         return True
     block = store.gaps[v.gaps - 1]
-    last = np.int64(block.old_last[k])
+    last = whole(block.old_last[k])
     if seq <= last:
         return False
     block.old_last[k] = seq
@@ -204,7 +205,7 @@ def check(header: Any, store: Any, v: Any, boot: int, seq: int, previous_last: i
 
     The usual frame, the next of its boot, touches nothing but the record.
     """
-    present, highest = np.int64(v.boot_id), np.int64(v.seq)
+    present, highest = whole(v.boot_id), whole(v.seq)
     if first_sight:
         v.boot_id = boot
         v.seq = seq
@@ -220,7 +221,7 @@ def check(header: Any, store: Any, v: Any, boot: int, seq: int, previous_last: i
             return True
     elif boot > present:
         age = boot - present
-        v.closed_boots = np.uint32((np.int64(v.closed_boots) << age) & 0xFFFFFFFF) if age < 32 else np.uint32(0)
+        v.closed_boots = np.uint32((whole(v.closed_boots) << age) & 0xFFFFFFFF) if age < 32 else np.uint32(0)
         v.boot_id = boot
         v.seq = seq
         if not (seq == 0 and previous_last >= 0 and boot == present + 1):

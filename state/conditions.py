@@ -11,6 +11,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state import geofence, pools, report, signals
+from fleetpulse.state.cast import real, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.geofence import JURISDICTION, NO_GO, SERVICE_AREA
 from fleetpulse.state.vehicle import DWELLS, Pool
@@ -80,11 +81,11 @@ def _values(row: Any, told: Any, v: Any, f: Any, condition: int, lasted_ms: int,
         low = tyre_min(f)
         _put(row, low, model.tyre_limit_kpa, _wheel(f, low), 0.0)
     elif condition == _FAULT:
-        _put(row, np.float64(f.fault_bits), 0.0, 0.0, 0.0)
+        _put(row, real(f.fault_bits), 0.0, 0.0, 0.0)
     elif condition == _SAG:
         _put(row, f.battery_voltage_v, model.voltage_limit_v, f.battery_current_a, 0.0)
     elif condition == _SENSOR:
-        _put(row, np.float64(f.implausible), clock_off_ms / 1000.0, 0.0, 0.0)
+        _put(row, real(f.implausible), clock_off_ms / 1000.0, 0.0, 0.0)
 
 
 @inlined
@@ -98,7 +99,7 @@ def _waited(header: Any, store: Any, v: Any, condition: int, dwell_ms: int, time
         v.pending |= bit
         block.since_ms[condition] = time_ms
         block.first_offset[condition] = offset
-    return time_ms - block.since_ms[condition] >= dwell_ms
+    return bool(time_ms - block.since_ms[condition] >= dwell_ms)
 
 
 @inlined
@@ -119,7 +120,7 @@ def settle(
 ) -> None:
     """Raise, clear, start and end dwells by what the frame at row `at` says. `v` holds the last good values already."""
     rules = told.rules[0]
-    active_bits = np.int64(v.active)
+    active_bits = whole(v.active)
     change = (bad & ~active_bits) | (good & active_bits)
     for condition in range(DWELLS):
         bit = 1 << condition
@@ -135,9 +136,9 @@ def settle(
                     lasted_ms = time_ms - store.dwells[v.dwells - 1].since_ms[condition]
                 _values(row, told, v, f, condition, lasted_ms, clock_off_ms)
                 v.active ^= bit
-                v.pending = np.int64(v.pending) & ~bit
+                v.pending = whole(v.pending) & ~bit
         elif known & bit:
-            v.pending = np.int64(v.pending) & ~bit
+            v.pending = whole(v.pending) & ~bit
     if v.dwells and v.pending == 0:
         pools.give(header, store.dwells, _POOL, v.dwells)
         v.dwells = 0
@@ -158,11 +159,11 @@ def raise_old(header: Any, facts: Any, told: Any, v: Any, slot: int, f: Any, at:
 @inlined
 def clear_by_hand(header: Any, facts: Any, v: Any, slot: int, bits: int) -> int:
     """Clear the active ones of `bits`, because somebody said so. Returns the index of the first fact written; its cause is the caller's."""
-    first = np.int64(header.facts)
+    first = whole(header.facts)
     for condition in range(DWELLS):
         bit = 1 << condition
         if bits & v.active & bit:
             report.blank(header, facts, v, slot, _CLEARED, condition)
-            v.active = np.int64(v.active) & ~bit
-            v.pending = np.int64(v.pending) & ~bit
+            v.active = whole(v.active) & ~bit
+            v.pending = whole(v.pending) & ~bit
     return first

@@ -7,6 +7,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import FIELDS, Status
 from fleetpulse.state import audit, conditions, geofence, intervals, report, signals, slots, timers, trips, windows
+from fleetpulse.state.cast import real, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, NEVER_MS, Flag
 from fleetpulse.state.windows import GRACE_MS, PATIENCE_MS
@@ -31,7 +32,7 @@ def _admit(header: Any, store: Any, blank: Any, f: Any) -> int:
     v = store.vehicles[slot]
     v.device_hi = f.device_hi
     v.device_lo = f.device_lo
-    v.flags = _LIVE
+    v.flag_bits = _LIVE
     slots.place(store.table, f.device_hi, f.device_lo, slot)
     return slot
 
@@ -48,7 +49,7 @@ def _hear(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: An
         v.model = f.model_id if f.model_id < len(told.known) and told.known[f.model_id] else 0
     if f.implausible != 0:
         for bit in range(_BITS):
-            header.implausible += np.int64((f.implausible >> np.uint64(bit)) & _ONE)
+            header.implausible += whole((f.implausible >> np.uint64(bit)) & _ONE)
     rules = told.rules[0]
     silence = v.active & (1 << _OFFLINE | 1 << _MISSING)
     for condition in (_MISSING, _OFFLINE):
@@ -69,7 +70,7 @@ def _keep(v: Any, f: Any, tyre_kpa: float, told: Any) -> None:
     v.fault_bits = f.fault_bits
     if geofence.positioned(f):
         if f.latitude_e7 != v.latitude_e7 or f.longitude_e7 != v.longitude_e7:
-            v.flags |= _MOVED
+            v.flag_bits |= _MOVED
             v.latitude_e7 = f.latitude_e7
             v.longitude_e7 = f.longitude_e7
             v.city = geofence.city_of(told.cities, f.latitude_e7, f.longitude_e7, v.city)
@@ -108,7 +109,7 @@ def _newest(
     rules = told.rules[0]
     model = told.models[v.model]
     w = v.minute
-    newest_ms = np.int64(v.newest_ms)
+    newest_ms = whole(v.newest_ms)
     before_status = v.status
     way_m, rise_m, out_wh, dt_ms = 0.0, 0.0, 0.0, 0
     seen = newest_ms != NEVER_MS
@@ -129,7 +130,7 @@ def _newest(
     v.newest_ms = time_ms
 
     before_pct = v.soc_pct
-    swapped = model.swappable and f.status & _IN_USE_OR_CHARGING == 0 and np.float64(f.battery_soc_pct) - before_pct >= rules.swap_jump_pct
+    swapped = model.swappable and f.status & _IN_USE_OR_CHARGING == 0 and real(f.battery_soc_pct) - before_pct >= rules.swap_jump_pct
     tyre_kpa = windows.tyre_min(f)
     _keep(v, f, tyre_kpa, told)
     signals.anchor(v, f, rules)
@@ -144,7 +145,7 @@ def _newest(
     bad_b, good_b, known_b = signals.of_body(v, f, rules, model, tyre_kpa, clock_off_ms != 0)
     bad_c, good_c, known_c = signals.of_place(told, v, f, rules, model)
     bad, good, known = bad_a | bad_b | bad_c, good_a | good_b | good_c, known_a | known_b | known_c
-    if (bad & ~np.int64(v.active)) | (good & np.int64(v.active)) | v.pending:
+    if (bad & ~whole(v.active)) | (good & whole(v.active)) | v.pending:
         conditions.settle(header, store, out.facts, told, v, slot, f, at, time_ms, bad, good, known, clock_off_ms)
 
 
@@ -156,7 +157,7 @@ def _older(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: A
         windows.fold(v.minute, f, time_ms)
     else:
         windows.fold(windows.before_at(header, store, v, slot, start_ms, rules.window_ms), f, time_ms)
-    bits = signals.at_any_age(v, f, rules, told.models[v.model]) & signals.CRASH & ~np.int64(v.active)
+    bits = signals.at_any_age(v, f, rules, told.models[v.model]) & signals.CRASH & ~whole(v.active)
     if bits:
         conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 0)
 
@@ -168,7 +169,7 @@ def _late(header: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, 
     v.late += 1
     if v.city == 0 and geofence.positioned(f):
         v.city = geofence.city_of(told.cities, f.latitude_e7, f.longitude_e7, v.city)
-    bits = signals.at_any_age(v, f, told.rules[0], told.models[v.model]) & ~np.int64(v.active | v.late_raised)
+    bits = signals.at_any_age(v, f, told.rules[0], told.models[v.model]) & ~whole(v.active | v.late_raised)
     if bits:
         conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 1)
         v.late_raised |= bits
@@ -186,14 +187,14 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
     v = store.vehicles[slot]
     v.received += 1
     store.dirty[slot >> BLOCK_SHIFT] = 1
-    if audit.check(header, store, v, np.int64(f.boot_id), np.int64(f.seq), np.int64(f.previous_last_seq), first_sight):
+    if audit.check(header, store, v, whole(f.boot_id), whole(f.seq), whole(f.previous_last_seq), first_sight):
         header.duplicate += 1
         v.duplicate += 1
         return
-    previous_offset = np.int64(v.offset)
+    previous_offset = whole(v.offset)
     _hear(header, store, out, told, v, slot, f, at, first_sight)
-    stream_ms = np.int64(header.stream_ms)
-    time_ms = np.int64(f.time_ms)
+    stream_ms = whole(header.stream_ms)
+    time_ms = whole(f.time_ms)
     if time_ms > stream_ms + AHEAD_MS or time_ms < stream_ms - BEHIND_MS:
         if time_ms > stream_ms:
             header.clock_ahead += 1
@@ -204,7 +205,7 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
         return
     clock_off_ms = max(0, time_ms - stream_ms)
     time_ms = min(time_ms, stream_ms)
-    start_ms = np.int64(v.minute.start_ms)
+    start_ms = whole(v.minute.start_ms)
     if time_ms < start_ms or time_ms >= start_ms + rules.window_ms:
         start_ms = windows.start_of(time_ms, rules.window_ms)
     end_ms = start_ms + rules.window_ms

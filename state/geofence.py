@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fleetpulse.codecs.jit import inlined, kernel
 from fleetpulse.codecs.schema import MISSING_E7
+from fleetpulse.state.cast import real, whole
 
 EARTH_M = 6_371_008.8
 E7_M = EARTH_M * pi / 180 * 1e-7
@@ -107,7 +108,7 @@ INTS_T = types.int32[::1]
 @inlined
 def positioned(f: Any) -> bool:
     """Whether a frame has a position."""
-    return f.latitude_e7 != MISSING_E7 and f.longitude_e7 != MISSING_E7  # noqa: PLR1714 - a kernel
+    return bool(f.latitude_e7 != MISSING_E7 and f.longitude_e7 != MISSING_E7)  # noqa: PLR1714 - a kernel
 
 
 @inlined
@@ -128,7 +129,7 @@ def depth_in(points: Any, first: int, last: int, x: float, y: float) -> float:
             t = min(1.0, max(0.0, (px * dx + py * dy) / length))
         ex, ey = px - t * dx, py - t * dy
         nearest = min(nearest, ex * ex + ey * ey)
-    return np.sqrt(nearest) if inside else -np.sqrt(nearest)
+    return real(np.sqrt(nearest)) if inside else -real(np.sqrt(nearest))
 
 
 @kernel(types.void(POINTS_T, types.int64, types.int64, types.float64[::1], types.float64[::1], types.float64[:, ::1]))
@@ -251,11 +252,11 @@ def city_of(cities: Any, latitude: int, longitude: int, present: int) -> int:
 @inlined
 def cell_of(city: Any, x: float, y: float) -> int:
     """Index in `cells` of the cell that holds (x, y); -1 outside of the raster."""
-    column = np.int64(np.floor((x - city.left_m) / CELL_M))
-    row = np.int64(np.floor((y - city.bottom_m) / CELL_M))
+    column = whole(np.floor((x - city.left_m) / CELL_M))
+    row = whole(np.floor((y - city.bottom_m) / CELL_M))
     if column < 0 or column >= city.columns or row < 0 or row >= city.rows:
         return -1
-    return np.int64(city.cell) + row * np.int64(city.columns) + column
+    return whole(city.cell) + row * whole(city.columns) + column
 
 
 @inlined
@@ -266,17 +267,17 @@ def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: in
     leave_m on the right side of every edge.
     """
     city = told.cities[city_code]
-    x = (np.float64(longitude) - np.float64(city.origin_longitude)) * city.x_m
-    y = (np.float64(latitude) - np.float64(city.origin_latitude)) * E7_M
+    x = (real(longitude) - real(city.origin_longitude)) * city.x_m
+    y = (real(latitude) - real(city.origin_latitude)) * E7_M
     cell = cell_of(city, x, y)
-    begin = np.int64(told.cells[cell]) if cell >= 0 else OUT
+    begin = whole(told.cells[cell]) if cell >= 0 else OUT
     if begin >= 0:
         return begin
     no_go, service, jurisdiction = -FAR_M, -FAR_M, -FAR_M
     if begin != OUT:
         first = -1 - begin
         for e in range(first + 1, first + 1 + told.entries[first]):
-            entry = np.int64(told.entries[e])
+            entry = whole(told.entries[e])
             zone = told.zones[entry >> 1]
             if zone.types & type_bit or zone.types == ALL_TYPES:
                 depth = depth_in(told.points, zone.first, zone.last, x, y) if entry & 1 else FAR_M
@@ -304,8 +305,8 @@ def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: in
 def deepest(told: Any, city_code: int, type_bit: int, latitude: int, longitude: int, kind: int) -> tuple[int, float]:
     """Index of the city's zone of a kind in which the position lies deepest (or which is nearest), and its depth; -1 when there is none."""
     city = told.cities[city_code]
-    x = (np.float64(longitude) - np.float64(city.origin_longitude)) * city.x_m
-    y = (np.float64(latitude) - np.float64(city.origin_latitude)) * E7_M
+    x = (real(longitude) - real(city.origin_longitude)) * city.x_m
+    y = (real(latitude) - real(city.origin_latitude)) * E7_M
     found, depth = -1, -np.inf
     for index in range(city.first_zone, city.last_zone):
         zone = told.zones[index]

@@ -9,6 +9,7 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import MISSING_E7, Status
+from fleetpulse.state.cast import real
 from fleetpulse.state.geofence import E7_M, positioned
 
 LONGEST_MS = 60_000
@@ -23,10 +24,10 @@ _RADIANS = np.pi / 180 * 1e-7
 @inlined
 def metres(latitude_a: int, longitude_a: int, latitude_b: int, longitude_b: int) -> float:
     """Distance of two positions in e7 degrees; equirectangular at their mean latitude, exact to 1e-4 below 100 km."""
-    dy = (np.float64(latitude_b) - np.float64(latitude_a)) * E7_M
-    middle = (np.float64(latitude_a) + np.float64(latitude_b)) * 0.5 * _RADIANS
-    dx = (np.float64(longitude_b) - np.float64(longitude_a)) * E7_M * np.cos(middle)
-    return np.sqrt(dx * dx + dy * dy)
+    dy = (real(latitude_b) - real(latitude_a)) * E7_M
+    middle = (real(latitude_a) + real(latitude_b)) * 0.5 * _RADIANS
+    dx = (real(longitude_b) - real(longitude_a)) * E7_M * np.cos(middle)
+    return real(np.sqrt(dx * dx + dy * dy))
 
 
 @inlined
@@ -35,7 +36,7 @@ def way(v: Any, f: Any, dt_ms: int) -> float:
     most = FASTEST_MPS * dt_ms * 1e-3 + SLACK_M
     by_odometer = f.odometer_m - v.odometer_m
     if 0.0 <= by_odometer <= most:
-        return by_odometer
+        return real(by_odometer)
     moves = ((v.status | f.status) & _MOVING) != 0 or f.speed_mps > STANDING_MPS
     if moves and positioned(f) and v.latitude_e7 != MISSING_E7:
         by_position = metres(v.latitude_e7, v.longitude_e7, f.latitude_e7, f.longitude_e7)
@@ -48,14 +49,14 @@ def way(v: Any, f: Any, dt_ms: int) -> float:
 def rise(v: Any, f: Any, dt_ms: int) -> float:
     """Metres climbed, while the vehicle moves."""
     if dt_ms <= LONGEST_MS and ((v.status | f.status) & _MOVING) != 0 and f.altitude_m > v.altitude_m:
-        return np.float64(f.altitude_m) - np.float64(v.altitude_m)
+        return real(f.altitude_m) - real(v.altitude_m)
     return 0.0
 
 
 @inlined
 def _power_w(voltage_v: Any, current_a: Any) -> float:
     """Power taken from the battery; 0 while it is charged or when not known."""
-    return np.float64(voltage_v) * -np.float64(current_a) if current_a < 0.0 and voltage_v > 0.0 else 0.0
+    return real(voltage_v) * -real(current_a) if current_a < 0.0 and voltage_v > 0.0 else 0.0
 
 
 @inlined

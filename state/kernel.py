@@ -5,13 +5,13 @@ Every row of the batch is taken whole or not at all, and what it does depends on
 
 from typing import Any
 
-import numpy as np
 from numba import types
 
 from fleetpulse.codecs.jit import inlined, kernel
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.state import conditions, frame, report, signals, slots, timers
+from fleetpulse.state.cast import whole
 from fleetpulse.state.facts import Cause, Fact
 from fleetpulse.state.vehicle import AHEAD, BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
 
@@ -38,13 +38,13 @@ def _room(header: Any, store: Any, out: Any) -> int:
     rows = min(rows, len(store.gaps) - header.taken[_GAPS])
     rows = min(rows, len(store.dwells) - header.taken[_DWELLS])
     rows = min(rows, len(store.trips) - header.taken[_TRIPS])
-    return min(rows, len(store.before) - header.taken[_BEFORE])
+    return whole(min(rows, len(store.before) - header.taken[_BEFORE]))
 
 
 @inlined
 def _advance(header: Any, rules: Any, time_ms: int) -> bool:
     """Let stream time go on to time_ms, which is later. True when it crosses a whole second. A long jump was an outage of ours."""
-    before_ms = np.int64(header.stream_ms)
+    before_ms = whole(header.stream_ms)
     header.stream_ms = time_ms
     if before_ms == 0:
         return False
@@ -76,14 +76,14 @@ def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
     store.dirty[slot >> BLOCK_SHIFT] = 1
     _by_operation(report.blank(header, facts, v, slot, _OPERATION, 0), f, at)
     if f.operation == _MAINTENANCE_DONE:
-        v.flags &= 0xFF ^ _ANCHORED
+        v.flag_bits &= 0xFF ^ _ANCHORED
         first = conditions.clear_by_hand(header, facts, v, slot, signals.CRASH | signals.THEFT)
         for i in range(first, header.facts):
             _by_operation(facts[i], f, at)
     elif f.operation in (_PICK_UP, _DECOMMISSIONED):
-        v.flags |= _PICKED_UP
+        v.flag_bits |= _PICKED_UP
     elif f.operation in (_DROP_OFF, _RECOMMISSIONED):
-        v.flags &= 0xFF ^ (_PICKED_UP | _ANCHORED)
+        v.flag_bits &= 0xFF ^ (_PICKED_UP | _ANCHORED)
 
 
 @inlined

@@ -2,19 +2,18 @@
 
 from typing import Any
 
-import numpy as np
-
 from fleetpulse.codecs.jit import inlined
+from fleetpulse.state.cast import whole
 
 
 @inlined
 def take(header: Any, pool: Any, which: int) -> int:
     """A block's number, its content as it was left. There must be room: header.taken[which] < len(pool)."""
-    number = np.int64(header.free[which])
+    number = whole(header.free[which])
     if number:
         header.free[which] = pool[number - 1].next
     else:
-        number = np.int64(header.used[which]) + 1
+        number = whole(header.used[which]) + 1
         header.used[which] = number
     header.taken[which] += 1
     return number

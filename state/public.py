@@ -30,7 +30,8 @@ _RENAMED = {
 
 def live(shard: Shard, slots: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the slots that hold a vehicle."""
-    return slots[shard.records["flags"][slots] & Flag.LIVE != 0]
+    held: NDArray[np.int64] = slots[shard.records["flag_bits"][slots] & Flag.LIVE != 0]
+    return held
 
 
 def rows(shard: Shard, slots: NDArray[np.int64]) -> NDArray[Any]:

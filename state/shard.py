@@ -5,7 +5,6 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from fleetpulse.codecs.tables import WINDOW
 from fleetpulse.state import kernel, slots, vehicle
 from fleetpulse.state.facts import FACT
 from fleetpulse.state.parameters import Parameters
+from fleetpulse.state.plain import PLAIN, quiet, records
 from fleetpulse.state.vehicle import (
     BEFORE,
     BLOCK,
@@ -66,11 +66,6 @@ class Step:
     done: bool
 
 
-def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """A kernel that numba is told not to compile (NUMBA_DISABLE_JIT=1) reads fields as attributes, which only a recarray has."""
-    return array.view(np.recarray) if numba.config.DISABLE_JIT and array.dtype.names else array
-
-
 class Shard:
     """The state of the vehicles of one partition. Not thread-safe.
 
@@ -81,9 +76,9 @@ class Shard:
         self.shard = shard
         self.parameters = parameters
         fence = parameters.geofence
-        told = (parameters.record, vehicle.blank(), parameters.models_record, parameters.known_models, fence.cities, fence.zones)
-        self._told = Told(*map(_plain, told), points=fence.points, cells=fence.cells, entries=fence.entries)
-        self._out = Out(_plain(np.zeros(FACTS_ROWS, dtype=FACT)), _plain(np.zeros(WINDOWS_ROWS, dtype=WINDOW)))
+        told = (parameters.record, vehicle.blank(), parameters.models_record, parameters.known_models)
+        self._told = Told(*map(records, (*told, fence.cities, fence.zones, fence.points, fence.cells, fence.entries)))
+        self._out = Out(records(np.zeros(FACTS_ROWS, dtype=FACT)), records(np.zeros(WINDOWS_ROWS, dtype=WINDOW)))
         self._header = np.zeros(1, dtype=HEADER)
         for name, value in (("sweep_slot", -1), ("sweep_ms", FOREVER_MS), ("deadline_ms", FOREVER_MS), ("free_slot", -1)):
             self._header[name] = value
@@ -93,20 +88,27 @@ class Shard:
 
     def _make_store(self, parts: list[NDArray[Any]]) -> None:
         """Take over the arrays of a snapshot (empty ones: a new shard), with room to grow."""
-        _, vehicles, deadlines, *pools = parts
-        vehicles = _grown(vehicles, len(vehicles) + 4 * SPARE)
-        deadlines = _grown(deadlines, len(vehicles), fill=FOREVER_MS)
+        _, vehicles, deadlines, gaps, dwells, trips, before, marks = parts
+        capacity = len(vehicles) + 4 * SPARE
         self._store = Store(
-            vehicles,
-            deadlines,
-            slots.table_for(len(vehicles)),
-            *(_grown(pool, len(pool) + SPARE) for pool in pools),
-            dirty=np.ones((len(vehicles) + BLOCK - 1) >> BLOCK_SHIFT, dtype=np.uint8),
+            vehicles=_grown(vehicles, capacity),
+            deadlines=_grown(deadlines, capacity, fill=FOREVER_MS),
+            table=slots.table_for(capacity),
+            gaps=_grown(gaps, len(gaps) + SPARE),
+            dwells=_grown(dwells, len(dwells) + SPARE),
+            trips=_grown(trips, len(trips) + SPARE),
+            before=_grown(before, len(before) + SPARE),
+            marks=_grown(marks, len(marks) + SPARE),
+            dirty=np.ones((capacity + BLOCK - 1) >> BLOCK_SHIFT, dtype=np.uint8),
         )
-        slots.fill(_plain(self._header), self._plain_store())
+        self._fill_table()
 
-    def _plain_store(self) -> Store:
-        return Store(*map(_plain, self._store)) if numba.config.DISABLE_JIT else self._store
+    def _fill_table(self) -> None:
+        with quiet():
+            slots.fill(records(self._header), self._shown())
+
+    def _shown(self) -> Store:
+        return Store(*map(records, self._store)) if PLAIN else self._store
 
     @property
     def vehicles(self) -> int:
@@ -175,11 +177,8 @@ class Shard:
         self._ensure_room()
         header = self._header
         header["row"] = row
-        if numba.config.DISABLE_JIT:
-            with np.errstate(over="ignore"):
-                end = kernel.run(_plain(frames), _plain(header), self._plain_store(), self._told, self._out)
-        else:
-            end = kernel.run(frames, header, self._store, self._told, self._out)
+        with quiet():
+            end = kernel.run(records(frames), records(header), self._shown(), self._told, self._out)
         boundary_ms = 0
         if end == kernel.BOUNDARY:
             boundary_ms = int(header["boundary_ms"][0])
@@ -213,7 +212,7 @@ class Shard:
         if grown:
             self._store = store._replace(**grown)
             if "table" in grown:
-                slots.fill(_plain(self._header), self._plain_store())
+                self._fill_table()
 
     def take_dirty_blocks(self) -> NDArray[np.int64]:
         """Ascending numbers of the blocks of BLOCK slots that changed since the last call."""
@@ -238,7 +237,7 @@ class Shard:
         )
         head = _HEAD.pack(_MAGIC, LAYOUT, self.shard, _DIGEST, *map(len, parts))
         dead_letters = np.array(list(self._dead_letters.values()), dtype="<i8")
-        return b"".join((head, dead_letters.tobytes(), *(memoryview(part).cast("B") for part in parts if len(part))))
+        return b"".join((head, dead_letters.tobytes(), *(part.view(np.uint8).data for part in parts)))
 
     def restore(self, snapshot: bytes) -> None:
         """Take over a snapshot. Raises SnapshotError when it is of another layout or shard, or cut short."""

@@ -11,6 +11,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state import geofence
+from fleetpulse.state.cast import real
 from fleetpulse.state.facts import Condition
 from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, GOOD_JURISDICTION, GOOD_ZONE, positioned
 from fleetpulse.state.intervals import metres
@@ -31,16 +32,16 @@ TYRE, FAULT, SAG, SENSOR = 1 << Condition.TYRE_PRESSURE, 1 << Condition.FAULT_CO
 @inlined
 def accel_peak_squared(f: Any) -> float:
     """Square of the peak acceleration's length over the axes that were measured, (m/s2)^2; NaN when none was."""
-    x, y, z = np.float64(f.accel_peak_x_mps2), np.float64(f.accel_peak_y_mps2), np.float64(f.accel_peak_z_mps2)
+    x, y, z = real(f.accel_peak_x_mps2), real(f.accel_peak_y_mps2), real(f.accel_peak_z_mps2)
     if np.isnan(x) and np.isnan(y) and np.isnan(z):
         return np.nan
-    return (0.0 if np.isnan(x) else x * x) + (0.0 if np.isnan(y) else y * y) + (0.0 if np.isnan(z) else z * z)
+    return real((0.0 if np.isnan(x) else x * x) + (0.0 if np.isnan(y) else y * y) + (0.0 if np.isnan(z) else z * z))
 
 
 @inlined
 def accuracy_of(f: Any, rules: Any) -> float:
     """The horizontal accuracy of a frame's position, or what is assumed."""
-    return rules.fix_default_m if np.isnan(f.horizontal_accuracy_m) else np.float64(f.horizontal_accuracy_m)
+    return real(rules.fix_default_m) if np.isnan(f.horizontal_accuracy_m) else real(f.horizontal_accuracy_m)
 
 
 @inlined
@@ -52,10 +53,10 @@ def trusted(f: Any, rules: Any) -> bool:
 @inlined
 def anchor(v: Any, f: Any, rules: Any) -> None:
     """Remember where the vehicle was locked: the first trusted position since it has been locked and not in use."""
-    if f.status & (_LOCKED | _IN_USE) != _LOCKED or v.flags & _PICKED_UP:
-        v.flags &= ~_ANCHORED & 0xFF
-    elif not v.flags & _ANCHORED and trusted(f, rules):
-        v.flags |= _ANCHORED
+    if f.status & (_LOCKED | _IN_USE) != _LOCKED or v.flag_bits & _PICKED_UP:
+        v.flag_bits &= ~_ANCHORED & 0xFF
+    elif not v.flag_bits & _ANCHORED and trusted(f, rules):
+        v.flag_bits |= _ANCHORED
         v.locked_latitude_e7 = f.latitude_e7
         v.locked_longitude_e7 = f.longitude_e7
         v.locked_accuracy_m = accuracy_of(f, rules)
@@ -64,7 +65,7 @@ def anchor(v: Any, f: Any, rules: Any) -> None:
 @inlined
 def displaced_m(v: Any, f: Any, rules: Any) -> float:
     """Metres from where it was locked, less what both positions may be wrong; NaN when not known."""
-    if not v.flags & _ANCHORED or not trusted(f, rules):
+    if not v.flag_bits & _ANCHORED or not trusted(f, rules):
         return np.nan
     away = metres(v.locked_latitude_e7, v.locked_longitude_e7, f.latitude_e7, f.longitude_e7)
     return away - v.locked_accuracy_m - accuracy_of(f, rules)
@@ -75,7 +76,7 @@ def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
     """Bad, good, known bits of charge, temperature, voltage."""
     bad, good, known = 0, 0, 0
     charging = f.status & _CHARGING != 0
-    soc = np.float64(f.battery_soc_pct)
+    soc = real(f.battery_soc_pct)
     if not np.isnan(soc):
         known |= LOW | UNRENTABLE
         if soc < rules.low_battery_pct and not charging:
@@ -89,14 +90,14 @@ def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
     elif charging:
         known |= LOW
         good |= LOW
-    temperature = np.float64(f.battery_temperature_c)
+    temperature = real(f.battery_temperature_c)
     if not np.isnan(temperature):
         known |= HOT
         if temperature > model.temperature_limit_c:
             bad |= HOT
         elif temperature <= model.temperature_clear_c:
             good |= HOT
-    voltage = np.float64(f.battery_voltage_v)
+    voltage = real(f.battery_voltage_v)
     if charging:
         known |= SAG
         good |= SAG
@@ -139,7 +140,7 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: 
             bad |= TYRE
         elif tyre_kpa >= model.tyre_limit_kpa + rules.tyre_clear_kpa:
             good |= TYRE
-    if status & (_LOCKED | _IN_USE) != _LOCKED or v.flags & _PICKED_UP:
+    if status & (_LOCKED | _IN_USE) != _LOCKED or v.flag_bits & _PICKED_UP:
         known |= THEFT
         good |= THEFT
     else:
@@ -179,7 +180,7 @@ def at_any_age(v: Any, f: Any, rules: Any, model: Any) -> int:
         bits |= TAMPER
     if not f.status & _MOVING and (f.status & _TIPPED_BIT or abs(f.roll_deg) > rules.tipped_roll_deg):
         bits |= TIPPED
-    locked = f.status & (_LOCKED | _IN_USE) == _LOCKED and not v.flags & _PICKED_UP
+    locked = f.status & (_LOCKED | _IN_USE) == _LOCKED and not v.flag_bits & _PICKED_UP
     if locked and f.status & _MOVING and f.speed_mps > rules.theft_speed_mps:
         bits |= THEFT
     return bits

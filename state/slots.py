@@ -11,6 +11,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.state.cast import whole
 from fleetpulse.state.prefetch import prefetch
 from fleetpulse.state.vehicle import FOREVER_MS, HEADER_T, STORE_T, Flag
 
@@ -32,13 +33,13 @@ def mixed(device_hi: np.uint64, device_lo: np.uint64) -> np.uint64:
 @inlined
 def find(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) -> int:
     """The vehicle's slot; -1 when it has none."""
-    mask = np.int64(len(table) - 1)
+    mask = whole(len(table) - 1)
     h = mixed(device_hi, device_lo)
     tag = h >> _SHIFT
-    at = np.int64(h & _LOW) & mask
+    at = whole(h & _LOW) & mask
     while table[at] != _ZERO:
         if table[at] >> _SHIFT == tag:
-            slot = np.int64(table[at] & _LOW) - 1
+            slot = whole(table[at] & _LOW) - 1
             if vehicles[slot].device_hi == device_hi and vehicles[slot].device_lo == device_lo:
                 return slot
         at = (at + 1) & mask
@@ -48,19 +49,19 @@ def find(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) 
 @inlined
 def expect(table: Any, device_hi: np.uint64, device_lo: np.uint64) -> None:
     """Have the vehicle's place in the table fetched."""
-    prefetch(table, np.int64(mixed(device_hi, device_lo) & _LOW) & np.int64(len(table) - 1))
+    prefetch(table, whole(mixed(device_hi, device_lo) & _LOW) & whole(len(table) - 1))
 
 
 @inlined
 def guess(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) -> int:
     """The slot that a vehicle seems to have, by its tag alone, and its record on the way to the cache; -1 when it has none."""
-    mask = np.int64(len(table) - 1)
+    mask = whole(len(table) - 1)
     h = mixed(device_hi, device_lo)
     tag = h >> _SHIFT
-    at = np.int64(h & _LOW) & mask
+    at = whole(h & _LOW) & mask
     while table[at] != _ZERO:
         if table[at] >> _SHIFT == tag:
-            slot = np.int64(table[at] & _LOW) - 1
+            slot = whole(table[at] & _LOW) - 1
             prefetch(vehicles, slot)
             return slot
         at = (at + 1) & mask
@@ -72,7 +73,7 @@ def confirm(table: Any, vehicles: Any, guessed: int, device_hi: np.uint64, devic
     """The vehicle's slot; -1 when it has none. Quick when the guess is right."""
     if guessed >= 0:
         v = vehicles[guessed]
-        if v.device_hi == device_hi and v.device_lo == device_lo and v.flags & _LIVE:
+        if v.device_hi == device_hi and v.device_lo == device_lo and v.flag_bits & _LIVE:
             return guessed
     return find(table, vehicles, device_hi, device_lo)
 
@@ -80,9 +81,9 @@ def confirm(table: Any, vehicles: Any, guessed: int, device_hi: np.uint64, devic
 @inlined
 def place(table: Any, device_hi: np.uint64, device_lo: np.uint64, slot: int) -> None:
     """Enter a vehicle that is not in the table."""
-    mask = np.int64(len(table) - 1)
+    mask = whole(len(table) - 1)
     h = mixed(device_hi, device_lo)
-    at = np.int64(h & _LOW) & mask
+    at = whole(h & _LOW) & mask
     while table[at] != _ZERO:
         at = (at + 1) & mask
     table[at] = (h >> _SHIFT << _SHIFT) | np.uint64(slot + 1)
@@ -91,11 +92,11 @@ def place(table: Any, device_hi: np.uint64, device_lo: np.uint64, slot: int) -> 
 @inlined
 def take(header: Any, vehicles: Any) -> int:
     """A slot for a new vehicle, its record as it was left. There must be room."""
-    slot = np.int64(header.free_slot)
+    slot = whole(header.free_slot)
     if slot >= 0:
-        header.free_slot = np.int64(vehicles[slot].boot_id) - 1
+        header.free_slot = whole(vehicles[slot].boot_id) - 1
     else:
-        slot = np.int64(header.slots)
+        slot = whole(header.slots)
         header.slots = slot + 1
     header.live += 1
     return slot
@@ -105,23 +106,23 @@ def take(header: Any, vehicles: Any) -> int:
 def release(header: Any, store: Any, slot: int) -> None:
     """Take a vehicle out of the table (shifting back those that probing put behind it) and free its slot."""
     table, vehicles = store.table, store.vehicles
-    mask = np.int64(len(table) - 1)
+    mask = whole(len(table) - 1)
     v = vehicles[slot]
-    at = np.int64(mixed(v.device_hi, v.device_lo) & _LOW) & mask
-    while np.int64(table[at] & _LOW) != slot + 1:
+    at = whole(mixed(v.device_hi, v.device_lo) & _LOW) & mask
+    while whole(table[at] & _LOW) != slot + 1:
         at = (at + 1) & mask
     hole = at
     while True:
         at = (at + 1) & mask
         if table[at] == _ZERO:
             break
-        other = vehicles[np.int64(table[at] & _LOW) - 1]
-        home = np.int64(mixed(other.device_hi, other.device_lo) & _LOW) & mask
+        other = vehicles[whole(table[at] & _LOW) - 1]
+        home = whole(mixed(other.device_hi, other.device_lo) & _LOW) & mask
         if (at - home) & mask >= (at - hole) & mask:
             table[hole] = table[at]
             hole = at
     table[hole] = _ZERO
-    v.flags = 0
+    v.flag_bits = 0
     v.device_hi = _ZERO
     v.device_lo = _ZERO
     v.boot_id = np.uint32(header.free_slot + 1)
@@ -135,15 +136,8 @@ def fill(header: Any, store: Any) -> None:
     """Enter all live vehicles into an empty table, after it grew or a snapshot was restored."""
     for slot in range(header[0].slots):
         v = store.vehicles[slot]
-        if v.flags & _LIVE:
+        if v.flag_bits & _LIVE:
             place(store.table, v.device_hi, v.device_lo, slot)
-
-
-@kernel(types.void(types.uint64[::1], types.uint64[::1], HEADER_T, STORE_T, types.int64[::1]))
-def look_up(device_hi: Any, device_lo: Any, header: Any, store: Any, into: Any) -> None:
-    """into[i] = slot of the i-th device id, -1 when it has none."""
-    for i in range(len(device_hi)):
-        into[i] = find(store.table, store.vehicles, device_hi[i], device_lo[i])
 
 
 def table_for(capacity: int) -> NDArray[np.uint64]:

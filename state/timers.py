@@ -6,10 +6,9 @@ or writes an earlier one, and the sweep finds out. So a frame costs no more than
 
 from typing import Any
 
-import numpy as np
-
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.state import pools, report, slots, windows
+from fleetpulse.state.cast import whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, FOREVER_MS, Pool
 from fleetpulse.state.windows import PATIENCE_MS
@@ -61,7 +60,7 @@ def next_of(header: Any, store: Any, v: Any, rules: Any) -> int:
         deadline_ms = min(deadline_ms, v.minute.start_ms + rules.window_ms + PATIENCE_MS)
     if v.before:
         deadline_ms = min(deadline_ms, store.before[v.before - 1].minute.start_ms + rules.window_ms + PATIENCE_MS)
-    return deadline_ms
+    return whole(deadline_ms)
 
 
 @inlined
@@ -87,7 +86,7 @@ def _run(header: Any, store: Any, out: Any, rules: Any, slot: int) -> None:
 def sweep(header: Any, store: Any, out: Any, rules: Any) -> bool:
     """Run the timers of all vehicles in the order of slots, from header.sweep_slot on. False when an output buffer is full: call again."""
     now_ms = header.stream_ms
-    earliest = np.int64(header.sweep_ms)
+    earliest = whole(header.sweep_ms)
     for slot in range(header.sweep_slot, header.slots):
         if store.deadlines[slot] <= now_ms:
             if len(out.facts) - header.facts < FACTS_A_SLOT or len(out.windows) - header.windows < WINDOWS_A_SLOT:

@@ -38,7 +38,7 @@ AHEAD = 8
 
 
 class Flag(IntFlag):
-    """Bits of a vehicle's `flags`."""
+    """Bits of a vehicle's `flag_bits`."""
 
     LIVE = 1  # the slot is in use
     PICKED_UP = 2  # staff has it: rebalance_pick_up or decommissioned is open
@@ -132,7 +132,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("duplicate", "<u4"),
         ("late", "<u4"),
         ("quarantined", "<u4"),
-        ("flags", "u1"),
+        ("flag_bits", "u1"),
         ("city", "u1"),
         ("model", "u1"),
         ("received", "<i8"),
@@ -270,9 +270,12 @@ def _records(dtype: np.dtype[np.void]) -> Any:
     return numba.from_dtype(dtype)[::1]
 
 
+_tuple: Any = types.NamedTuple
+
+
 FRAMES_T = _records(FRAME)
 HEADER_T = _records(HEADER)
-STORE_T = types.NamedTuple(
+STORE_T = _tuple(
     [
         _records(VEHICLE),
         types.int64[::1],
@@ -286,10 +289,10 @@ STORE_T = types.NamedTuple(
     ],
     Store,
 )
-TOLD_T = types.NamedTuple(
+TOLD_T = _tuple(
     [_records(PARAMETER), _records(VEHICLE), _records(MODEL), types.boolean[::1], CITIES_T, ZONES_T, POINTS_T, INTS_T, INTS_T], Told
 )
-OUT_T = types.NamedTuple([_records(FACT), _records(WINDOW)], Out)
+OUT_T = _tuple([_records(FACT), _records(WINDOW)], Out)
 
 
 def blank() -> NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import MISSING_E7, MISSING_INT
 from fleetpulse.state import pools
+from fleetpulse.state.cast import real
 from fleetpulse.state.geofence import positioned
 from fleetpulse.state.vehicle import Pool
 
@@ -128,7 +129,7 @@ def fold(w: Any, f: Any, time_ms: int) -> None:
 
 @inlined
 def _mean(w: Any, i: int) -> float:
-    return np.float64(w.sums[i]) / np.float64(w.counts[i]) if w.counts[i] else np.nan
+    return real(w.sums[i]) / real(w.counts[i]) if w.counts[i] else np.nan
 
 
 @inlined

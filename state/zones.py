@@ -35,9 +35,9 @@ def charge_band(soc_pct: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _locate(shard: Shard) -> NDArray[np.uint64]:
     """The cell of each slot; found anew only for vehicles that moved since the last time."""
     records, cells = shard.records, shard.cells
-    moved = np.flatnonzero(((records["flags"] & Flag.MOVED != 0) | (cells == 0)) & (records["latitude_e7"] != MISSING_E7))
+    moved = np.flatnonzero(((records["flag_bits"] & Flag.MOVED != 0) | (cells == 0)) & (records["latitude_e7"] != MISSING_E7))
     cells[moved] = _cells_of(records["latitude_e7"][moved], records["longitude_e7"][moved], shard.parameters.h3_resolution)
-    records["flags"] &= 0xFF ^ int(Flag.MOVED)
+    records["flag_bits"] &= 0xFF ^ int(Flag.MOVED)
     return cells
 
 
@@ -66,7 +66,7 @@ def report(
     """
     records = shard.records
     cells = _locate(shard)
-    there = np.flatnonzero((records["flags"] & Flag.LIVE != 0) & (records["city"] != 0) & (records["latitude_e7"] != MISSING_E7))
+    there = np.flatnonzero((records["flag_bits"] & Flag.LIVE != 0) & (records["city"] != 0) & (records["latitude_e7"] != MISSING_E7))
     standing = np.zeros(len(there), dtype=ZONE)
     standing["cell"], standing["vehicle_state"] = cells[there], vehicle_state[there]
     standing["city"], standing["vehicle_model"] = records["city"][there], records["model"][there]

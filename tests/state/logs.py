@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import numba
 import numpy as np
 from hypothesis import strategies as st
 from numpy.lib.recfunctions import repack_fields
@@ -16,10 +15,11 @@ from fleetpulse.codecs import schema
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind, Status
 from fleetpulse.state.parameters import Parameters, Rules
+from fleetpulse.state.plain import PLAIN
 from fleetpulse.state.shard import Shard
 
 START_MS = 1_700_000_040_000 // 60_000 * 60_000
-EXAMPLES = 25 if numba.config.DISABLE_JIT else 400
+EXAMPLES = 25 if PLAIN else 400
 """Plain Python is slow; it runs for coverage."""
 
 
@@ -219,8 +219,8 @@ class Log:
 
     def __repr__(self) -> str:
         usual = schema.empty(1)[0]
-        rows = [{n: row[n].item() for n in row.dtype.names if row[n] == row[n] and row[n] != usual[n]} for row in self.frames[:100]]
-        return "\n".join(["Log(", *map(str, rows), "..." if len(self.frames) > 100 else "", ")"])
+        rows = [{n: row[n].item() for n in row.dtype.names if row[n] == row[n] and row[n] != usual[n]} for row in self.frames[:30]]
+        return "\n".join(["Log(", *map(str, rows), "..." if len(self.frames) > 30 else "", ")"])
 
 
 WILD = st.lists(moves(STEPS_MS, CLOCKS_MS, 5), min_size=1, max_size=40).map(lambda m: Log(frames_of(m, in_order=False)))

@@ -1,0 +1,21 @@
+"""Conversions inside kernels: unsigned and 32-bit columns to the 64-bit numbers that arithmetic is safe in. Typed for people and mypy."""
+
+from typing import Any
+
+import numpy as np
+
+from fleetpulse.codecs.jit import inlined
+
+
+@inlined
+def whole(x: Any) -> int:
+    """As int64: numba makes int64 of a column only when the other operand says so, and uint64 of two unsigned ones."""
+    n: int = np.int64(x)  # type: ignore[assignment]  # a NumPy integer behaves as an int, and numba knows it only so
+    return n
+
+
+@inlined
+def real(x: Any) -> float:
+    """As float64."""
+    r: float = np.float64(x)
+    return r
