@@ -13,12 +13,13 @@ from numba import types
 
 from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES
 from fleetpulse.codecs.errors import Reason, WireError, shown
-from fleetpulse.codecs.form import is_json
+from fleetpulse.codecs.form import json_begin
 from fleetpulse.codecs.jit import kernel
 from fleetpulse.codecs.json import uuid_bytes
-from fleetpulse.codecs.memory import BYTES, Bytes, base
+from fleetpulse.codecs.memory import BYTES, Bytes, base, int64
 from fleetpulse.codecs.wire import BROKEN, DONE, device_of, next_frame
 
+_IS_JSON = -5
 _HALVES = struct.Struct(">qq")
 _FAULTS: dict[int, tuple[Reason, str]] = {
     -1: ("framing", "the lengths of a batch's frames must end exactly at its end"),
@@ -30,12 +31,15 @@ _FAULTS: dict[int, tuple[Reason, str]] = {
 
 @kernel(types.int64(BYTES, types.boolean, types.int64, types.int64))
 def walk(payload: Bytes, identified: bool, device_hi: int, device_lo: int) -> int:
-    """Number of frames, or the number of the first fault in _FAULTS.
+    """Number of frames, or the number of the first fault in _FAULTS, or _IS_JSON.
 
     identified  every frame must have the device id device_hi, device_lo (big-endian halves as int64 bit patterns)
     """
-    frames, at, fault = 0, 0, 0
+    frames, fault = 0, 0
+    at = int64(0)
     data, end = base(payload), len(payload)
+    if json_begin(data, at, end) >= 0:
+        return _IS_JSON
     while True:
         begin, at = next_frame(data, at, end)
         if begin == BROKEN:
@@ -62,10 +66,10 @@ def check(payload: bytes, device_id: bytes | None) -> int:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError("oversize", f"a payload must be at most {MAX_PAYLOAD_BYTES} bytes; got {len(payload)}")
-    if is_json(payload):
-        return _check_json(payload, device_id)
     hi, lo = _HALVES.unpack(device_id) if device_id is not None else (0, 0)
     frames = walk(np.frombuffer(payload, np.uint8), device_id is not None, hi, lo)
+    if frames == _IS_JSON:
+        return _check_json(payload, device_id)
     if frames < 0:
         reason, rule = _FAULTS[frames]
         raise WireError(reason, f"{rule}; got {len(payload)} bytes {_of_topic(device_id)}")

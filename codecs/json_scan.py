@@ -18,6 +18,7 @@ from fleetpulse.codecs.memory import (
     Memory,
     base,
     copy,
+    int64,
     load_i64,
     load_u8,
     load_u32,
@@ -296,7 +297,7 @@ def scan(
     """
     kinds, guesses, target = base(forms), base(follow), base(out)
     limit = len(payload) - REACH
-    begin, row, n = 0, 0, 0
+    begin, row, n = int64(0), int64(0), 0
     for r in range(len(ends)):
         end = ends[r]
         if load_u8(kinds, r) == OBJECT:

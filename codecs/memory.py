@@ -10,7 +10,7 @@ which numba would turn into float64.
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -202,6 +202,8 @@ def _copy() -> Any:
     return copy
 
 
+int64: Callable[[int], int] = cast("Callable[[int], int]", np.int64)
+"""A number that is a constant to LLVM but no literal to numba, which would compile every part anew for each literal it is given."""
 base: Callable[[Bytes], Memory] = _base()
 load_u8: Callable[[Memory, int], int] = _load("B")
 load_u16: Callable[[Memory, int], int] = _load("H")

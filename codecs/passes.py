@@ -8,10 +8,25 @@ from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES
 from fleetpulse.codecs.form import json_begin
 from fleetpulse.codecs.jit import inlined, kernel
 from fleetpulse.codecs.layout import EMPTY_ROW, FRAME_BYTES, offset
-from fleetpulse.codecs.memory import BYTES, OUT, Bytes, Memory, base, copy, load_i64, load_u8, store_i16, store_i32, store_i64, store_u8
+from fleetpulse.codecs.memory import (
+    BYTES,
+    OUT,
+    Bytes,
+    Memory,
+    base,
+    copy,
+    int64,
+    load_i64,
+    load_u8,
+    store_i16,
+    store_i32,
+    store_i64,
+    store_u8,
+)
 from fleetpulse.codecs.partition import of_halves
 from fleetpulse.codecs.protobuf import MALFORMED, NO_DEVICE_ID, TAKEN, read_frame
 from fleetpulse.codecs.schema import Kind
+from fleetpulse.codecs.straight import REACH, read_straight
 from fleetpulse.codecs.wire import BROKEN, next_frame
 
 TICK, PROTOBUF, OBJECT, LIST, FRAMING, OVERSIZE = range(6)
@@ -33,7 +48,8 @@ def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[
 
     Returns how many records are neither ticks nor proper batches.
     """
-    data, kinds, begin, unusual = base(payload), base(forms), 0, 0
+    data, kinds, unusual = base(payload), base(forms), 0
+    begin = int64(0)
     for r in range(len(ends)):
         end = ends[r]
         form, count = PROTOBUF, 0
@@ -87,19 +103,20 @@ def fill(
     faults  at least (N, 6), filled with record, position, begin and end in payload, what is wrong, row; returns how many
     """
     data, kinds, target = base(payload), base(forms), base(out)
-    limit, begin, row, failed = len(payload), 0, 0, 0
+    limit, failed = len(payload), 0
+    begin, row = int64(0), int64(0)
     for r in range(len(ends)):
         form, at = load_u8(kinds, r), begin
         for position in range(rows[r]):
             status = TAKEN
             frame_begin = at
+            copy(target, row, base(EMPTY_ROW), 0, FRAME_BYTES)
             if form == PROTOBUF:
                 frame, at = next_frame(data, at, ends[r])
-                status = read_frame(data, frame, at, limit, target, row)
-            else:
-                copy(target, row, base(EMPTY_ROW), 0, FRAME_BYTES)
-                if form == TICK:
-                    store_u8(target, row + _KIND, _TICK_KIND)
+                taken_to = read_straight(data, frame, target, row) if limit - frame >= REACH else frame
+                status = read_frame(data, frame, taken_to, at, target, row)
+            elif form == TICK:
+                store_u8(target, row + _KIND, _TICK_KIND)
             _write_origin(target, row, append_ms[r], offsets[r], position, shard)
             if status == TAKEN and form == PROTOBUF:
                 hi, lo = load_i64(target, row + _DEVICE), load_i64(target, row + _DEVICE + 8)

@@ -39,7 +39,6 @@ from fleetpulse.codecs.memory import (
     swap64,
 )
 from fleetpulse.codecs.schema import FIRMWARE_BYTES
-from fleetpulse.codecs.straight import REACH, read_straight
 from fleetpulse.codecs.utf8 import is_utf8
 from fleetpulse.codecs.wire import MAX_DEPTH, read_size, read_tag, read_varint, skip
 
@@ -125,20 +124,17 @@ def _read_fixed(payload: Memory, at: int, end: int, out: Memory, row: int, f: in
 
 
 @inlined
-def read_frame(payload: Memory, at: int, end: int, limit: int, out: Memory, row: int) -> int:
+def read_frame(payload: Memory, begin: int, at: int, end: int, out: Memory, row: int) -> int:
     """Read the fields at [at, end) into the FRAME row that begins at byte `row` of `out`; its origin is left zero.
 
-    limit  how many bytes the payload has
+    begin  where the frame begins; the fields at [begin, at) are in the row already, and all others are missing. If `at` lies behind
+           the end, the row is wrong and everything is read anew.
 
     Returns TAKEN, or MALFORMED or NO_DEVICE_ID: the row is then half written.
     """
-    copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
-    if limit - at >= REACH:
-        straight = read_straight(payload, at, out, row)
-        if straight <= end:
-            at = straight
-        else:
-            copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
+    if at > end:
+        at = begin
+        copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
     implausible = 0
     while at < end:
         tag, at = read_tag(payload, at, end)

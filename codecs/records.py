@@ -5,7 +5,10 @@ over records (passes.py); Python sees JSON in unusual forms, operations and what
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +29,9 @@ DEAD_LETTER_BYTES = 64 << 10
 """How much of a payload goes to the dead-letter topic."""
 WHOLE = -1
 """Position of a dead letter that is a whole record."""
+MAX_FAULTS = 100
+"""Frames of one record that become dead letters one by one; when more are wrong, they are one letter, the record. So a record of a
+million bytes cannot make hundreds of thousands of letters."""
 _OPAQUE = np.dtype((np.void, FRAME.itemsize))
 """A row as bytes: selecting rows this way copies the padding too, so that equal records give equal bytes."""
 _RECORD_FAULTS: Final[dict[int, tuple[Reason, str]]] = {
@@ -41,13 +47,12 @@ _FRAME_FAULTS: Final[dict[int, tuple[Reason, str]]] = {
 
 @dataclass(frozen=True, order=True)
 class _Fault:
-    """Bytes [begin, end) of the poll that are not taken. `row`: the row to drop, -1 for none."""
+    """Bytes [begin, end) of the poll that are not taken."""
 
     record: int
     position: int
     begin: int
     end: int
-    row: int
     reason: Reason
     detail: str
 
@@ -70,6 +75,8 @@ class _Decoder:
         self.partitions = partitions
         self.payload = np.frombuffer(batch.payload, np.uint8)
         self.faults: list[_Fault] = []
+        self.counts: Counter[int] = Counter()  # faults of each record; those above MAX_FAULTS are not in the list
+        self.dropped: list[int] = []  # rows
         self.operations: dict[int, OperationRecord] = {}
 
     def run(self) -> FrameBatch:
@@ -94,18 +101,18 @@ class _Decoder:
             frames.view(np.uint8),
             faults,
         )
-        for record, position, begin, end, status, row in faults[:failed].tolist():
-            self.faults.append(_Fault(record, position, begin, end, row, *_FRAME_FAULTS[status]))
+        if failed:
+            self._reject_frames(faults[:failed])
         if unusual:
             self._put_objects(forms, rows, frames)
             self._put_lists(values, rows, frames)
-        if self.faults:
+        if self.dropped:
             frames = self._drop(frames)
         return FrameBatch(
             partition=batch.partition,
             frames=frames,
             operations=self.operations,
-            dead_letters=tuple(self._dead_letter(fault) for fault in sorted(self.faults)),
+            dead_letters=tuple(self._dead_letter(fault) for fault in self._final_faults()),
             next_offset=int(batch.offsets[-1]) + 1,
             start=batch.start,
         )
@@ -113,15 +120,36 @@ class _Decoder:
     def _span(self, record: int) -> tuple[int, int]:
         return int(self.batch.ends[record - 1]) if record else 0, int(self.batch.ends[record])
 
-    def _reject(self, record: int, position: int, row: int, reason: Reason, detail: str) -> None:
-        self.faults.append(_Fault(record, position, *self._span(record), row, reason, detail))
+    def _reject(self, record: int, position: int, reason: Reason, detail: str) -> None:
+        self.counts[record] += 1
+        if self.counts[record] <= MAX_FAULTS:
+            self.faults.append(_Fault(record, position, *self._span(record), reason, detail))
 
-    def _parse(self, record: int, row: int) -> Any:
+    def _reject_frames(self, faults: NDArray[np.int64]) -> None:
+        """Frames of protobuf batches, as passes.fill found them."""
+        self.dropped += faults[:, 5].tolist()
+        records, first, counts = np.unique(faults[:, 0], return_index=True, return_counts=True)
+        self.counts.update(dict(zip(records.tolist(), counts.tolist(), strict=True)))
+        rank = np.arange(len(faults)) - np.repeat(first, counts)
+        for record, position, begin, end, status in faults[rank < MAX_FAULTS, :5].tolist():
+            self.faults.append(_Fault(record, position, begin, end, *_FRAME_FAULTS[status]))
+
+    def _final_faults(self) -> Iterator[_Fault]:
+        """In the order of the log; a record with too many is one."""
+        for record, found in groupby(sorted(self.faults), key=lambda fault: fault.record):
+            if self.counts[record] <= MAX_FAULTS:
+                yield from found
+            else:
+                first = next(found)
+                detail = f"{self.counts[record]} frames of the record are not taken; position {first.position}: {first.detail}"
+                yield _Fault(record, WHOLE, *self._span(record), first.reason, detail)
+
+    def _parse(self, record: int) -> Any:
         begin, end = self._span(record)
         try:
             return orjson.loads(self.payload[begin:end].tobytes())
         except orjson.JSONDecodeError as error:
-            self._reject(record, WHOLE, row, "json", f"JSON must be well formed; {error}")
+            self._reject(record, WHOLE, "json", f"JSON must be well formed; {error}")
             return None
 
     def _parse_lists(self, forms: NDArray[np.uint8], rows: NDArray[np.int64]) -> dict[int, list[Any]]:
@@ -130,13 +158,13 @@ class _Decoder:
         for record in np.flatnonzero(forms > OBJECT).tolist():
             form = int(forms[record])
             if form in _RECORD_FAULTS:
-                self._reject(record, WHOLE, -1, *_RECORD_FAULTS[form])
+                self._reject(record, WHOLE, *_RECORD_FAULTS[form])
                 continue
-            value = self._parse(record, -1)
+            value = self._parse(record)
             if value:
                 lists[record], rows[record] = value, len(value)
             elif value is not None:
-                self._reject(record, WHOLE, -1, "json", "a list must hold at least one frame")
+                self._reject(record, WHOLE, "json", "a list must hold at least one frame")
         return lists
 
     def _put_objects(self, forms: NDArray[np.uint8], rows: NDArray[np.int64], frames: NDArray[Any]) -> None:
@@ -155,13 +183,15 @@ class _Decoder:
             left,
         )
         for record, row in left[:n].tolist():
-            value = self._parse(record, row)
-            if value is not None:
+            value = self._parse(record)
+            if value is None:
+                self.dropped.append(row)
+            else:
                 self._put(value, frames, record, 0, row)
 
     def _tail(self) -> tuple[NDArray[np.uint8], int]:
         """The payload from the first record on that ends within REACH bytes of its end, with REACH bytes behind it; where it begins."""
-        first = int(np.searchsorted(self.batch.ends, len(self.payload) - REACH, side="right"))
+        first = int(np.searchsorted(self.batch.ends, self.batch.ends[-1] - REACH, side="right"))
         begin = self._span(first)[0]
         return np.concatenate((self.payload[begin:], np.zeros(REACH, np.uint8))), begin
 
@@ -175,7 +205,8 @@ class _Decoder:
         try:
             self._put_one(value, frames, row)
         except WireError as error:
-            self._reject(record, position, row, error.reason, str(error))
+            self.dropped.append(row)
+            self._reject(record, position, error.reason, str(error))
 
     def _put_one(self, value: Any, frames: NDArray[Any], row: int) -> None:
         if not isinstance(value, dict):
@@ -196,7 +227,7 @@ class _Decoder:
     def _drop(self, frames: NDArray[Any]) -> NDArray[Any]:
         """The rows that are taken; operations move with them."""
         taken = np.ones(len(frames), np.bool_)
-        taken[[fault.row for fault in self.faults if fault.row >= 0]] = False
+        taken[self.dropped] = False
         moved = np.cumsum(taken) - 1
         self.operations = {int(moved[row]): record for row, record in self.operations.items() if taken[row]}
         return frames.view(_OPAQUE)[taken].view(FRAME)

@@ -8,9 +8,10 @@ checked: the caller proves that REACH bytes may be loaded from the frame's begin
 import numpy as np
 
 from fleetpulse.codecs.jit import always_inlined
-from fleetpulse.codecs.layout import AT, HIGH, LOW, MAX_FRAME_BYTES, OPTIONAL, READ, TAG, WIDE, WIDTH, Read
+from fleetpulse.codecs.layout import AT, HIGH, LOW, MAX_FRAME_BYTES, OPTIONAL, READ, ROWS, TAG, WIDE, WIDTH, Read
 from fleetpulse.codecs.memory import (
     Memory,
+    int64,
     load_f32,
     load_f64,
     load_i64,
@@ -34,6 +35,7 @@ _HEAD = np.where(TAG < 0x80, TAG, TAG & 0x7F | 0x80 | TAG >> 7 << 8)
 """Tag as it is loaded: one byte for field numbers below 16, else two, little-endian."""
 _LOW32, _HIGH32 = LOW.astype(np.float32), HIGH.astype(np.float32)
 _LOWEST, _HIGHEST = (np.clip(bound, -(2.0**62), 2.0**62).astype(np.int64) for bound in (LOW, HIGH))
+_F = tuple(int64(number) for number in range(ROWS))
 _STOPS = 0x8080808080
 _NOT_ASCII = -0x7F7F7F7F7F7F7F80
 
@@ -136,29 +138,28 @@ def read_straight(payload: Memory, at: int, out: Memory, row: int) -> int:
     """Read fields from `at` on into the row that begins at byte `row` of `out`, in which every field is missing.
 
     Returns the position after the last field taken. It may lie behind the frame's end, if what follows looks like fields: then the
-    row is wrong.
+    row is wrong, which protobuf.read_frame mends.
     """
-    at = _uuid(payload, at, out, row, 1)
-    at = _fixed(payload, at, out, row, 2)
-    at = _fixed(payload, at, out, row, 3)
-    at = _integer(payload, at, out, row, 4)
-    at = _integer(payload, at, out, row, 5)
-    at = _integer(payload, at, out, row, 6)
+    at = _uuid(payload, at, out, row, _F[1])
+    for f in range(2, 4):
+        at = _fixed(payload, at, out, row, f)
+    for f in range(4, 7):
+        at = _integer(payload, at, out, row, f)
     for f in range(7, 14):
         at = _float(payload, at, out, row, f)
-    at = _integer(payload, at, out, row, 14)
-    at = _float(payload, at, out, row, 15)
-    at = _integer(payload, at, out, row, 16)
-    at = _float(payload, at, out, row, 17)
-    at = _integer(payload, at, out, row, 18)
-    at = _float(payload, at, out, row, 19)
-    at = _double(payload, at, out, row, 20)
+    at = _integer(payload, at, out, row, _F[14])
+    at = _float(payload, at, out, row, _F[15])
+    at = _integer(payload, at, out, row, _F[16])
+    at = _float(payload, at, out, row, _F[17])
+    at = _integer(payload, at, out, row, _F[18])
+    at = _float(payload, at, out, row, _F[19])
+    at = _double(payload, at, out, row, _F[20])
     for f in range(21, 34):
         at = _float(payload, at, out, row, f)
-    at = _integer(payload, at, out, row, 34)
-    at = _integer(payload, at, out, row, 35)
-    at = _text(payload, at, out, row, 36)
-    at = _integer(payload, at, out, row, 37)
-    at = _uuid(payload, at, out, row, 38)
-    at = _float(payload, at, out, row, 39)
-    return _integer(payload, at, out, row, 40)
+    for f in range(34, 36):
+        at = _integer(payload, at, out, row, f)
+    at = _text(payload, at, out, row, _F[36])
+    at = _integer(payload, at, out, row, _F[37])
+    at = _uuid(payload, at, out, row, _F[38])
+    at = _float(payload, at, out, row, _F[39])
+    return _integer(payload, at, out, row, _F[40])

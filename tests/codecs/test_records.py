@@ -98,6 +98,20 @@ def test_broken_lengths_make_the_record_one_dead_letter() -> None:
     assert (letter.source_topic, letter.partition, letter.length) == ("vehicle-telemetry", 0, len(letter.payload))
 
 
+@pytest.mark.parametrize("bad", [wire.batch(b"\xff"), wire.batch(b""), b"1"])
+def test_a_record_of_very_many_broken_frames_is_one_dead_letter(bad: bytes) -> None:
+    def record(n: int) -> bytes:
+        return b"[" + JSON + b",1" * n + b"]" if bad == b"1" else ONE + bad * n
+
+    few, many = record(records.MAX_FAULTS), record(records.MAX_FAULTS + 1)
+    decoded = decode(poll([few, many, ONE]))
+    assert decoded.frames["offset"].tolist() == [0, 1, 2]
+    assert [letter.position for letter in decoded.dead_letters if letter.offset == 0] == list(range(1, records.MAX_FAULTS + 1))
+    (letter,) = (letter for letter in decoded.dead_letters if letter.offset == 1)
+    assert (letter.position, letter.payload, letter.reason) == (-1, many, decoded.dead_letters[0].reason)
+    assert letter.detail.startswith(f"{records.MAX_FAULTS + 1} frames of the record are not taken; position 1: ")
+
+
 def test_trailing_bytes_make_the_record_one_dead_letter() -> None:
     assert reasons(decode(poll([ONE + b"\x00"]))) == [("framing", 0, -1)]
     assert reasons(decode(poll([JSON + b"x"]))) == [("json", 0, -1)]
