@@ -45,7 +45,7 @@ class Payloads:
 
     def records(self) -> Iterator[Record]:
         """For topic.fill."""
-        data, begin = memoryview(self.payload), 0
+        data, begin = self.payload.data, 0
         keys = None if self.keys is None else self.keys.tobytes()
         for i, (end, p, at) in enumerate(zip(self.ends.tolist(), self.partition.tolist(), self.append_ms.tolist(), strict=True)):
             key = None if keys is None else keys[16 * i : 16 * i + 16]

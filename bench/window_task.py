@@ -153,6 +153,6 @@ class Windows:
 
 
 @kernel(numba.void(numba.uint64[::1], numba.uint64, numba.uint64, numba.int64))
-def enter(table: Any, device_hi: int, device_lo: int, slot: int) -> None:
+def enter(table: Any, device_hi: Any, device_lo: Any, slot: int) -> None:
     """Enter a vehicle into the table."""
     slots.place(table, device_hi, device_lo, slot)

@@ -113,7 +113,8 @@ def _vehicles(n: int, rng: np.random.Generator) -> NDArray[Any]:
 
 def _shares(models: list[VehicleModel]) -> NDArray[np.float64]:
     weight = np.array([5.0 if model.mode == "micromobility" else 1.0 for model in models])
-    return weight / weight.sum()
+    shares: NDArray[np.float64] = weight / weight.sum()
+    return shares
 
 
 def _places(city: City, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -132,7 +133,7 @@ def _places(city: City, n: int, rng: np.random.Generator) -> tuple[NDArray[np.fl
 
 
 def _measure(v: NDArray[Any], k: NDArray[np.int64], interval_ms: int, rng: np.random.Generator) -> NDArray[Any]:
-    """(N,) FRAME rows without times: vehicle rows `v` at their k-th frame. 28 fields are present."""
+    """(N,) FRAME rows without times: vehicle rows `v` at their k-th frame. 29 fields are present."""
     n = len(v)
     frames = schema.empty(n)
     riding = v["riding"]

@@ -6,13 +6,13 @@ in the environment it uses that many workers.
 
 import os
 
-import pathway as pw
+import pathway as pw  # type: ignore[import-not-found]
 
 WINDOW_MS = 60_000
 LOW_BATTERY_PCT = 15.0
 
 
-class Frame(pw.Schema):
+class Frame(pw.Schema):  # type: ignore[misc]
     device_id: str
     time_ms: int
     speed_mps: float

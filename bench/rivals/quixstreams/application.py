@@ -6,8 +6,8 @@ Windows close by partition, as everywhere else in this comparison. It does not e
 import os
 from typing import Any
 
-from quixstreams import Application
-from quixstreams.dataframe.windows import Count, Mean, Min
+from quixstreams import Application  # type: ignore[import-not-found]
+from quixstreams.dataframe.windows import Count, Mean, Min  # type: ignore[import-not-found]
 
 WINDOW_MS = 60_000
 GRACE_MS = 5_000
