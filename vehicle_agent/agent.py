@@ -42,7 +42,7 @@ _AHEAD_MS = 1000
 _STEP_MS = 5000
 _RESEND_LEAST_S = 3.0
 _LABELS_EVERY = 5
-_GOODBYE_S = 5.0
+_GOODBYE_S = 3.0
 _CONNECT_S = 10.0
 """How long the vehicles wait for all connections before they begin."""
 
@@ -124,7 +124,11 @@ class Agent:
             chores.cancel()
             for session in sessions:
                 session.cancel()
-            await asyncio.wait([chores, *sessions], timeout=_GOODBYE_S)
+            _, hanging = await asyncio.wait([chores, *sessions], timeout=_GOODBYE_S)
+            for task in hanging:  # a broker that does not answer gets no goodbye
+                task.cancel()
+            if hanging:
+                await asyncio.wait(hanging, timeout=2 * link.CONNECT_S)
         self._store.close()
         self._write_labels()
         return self._write_ledger(final=True)

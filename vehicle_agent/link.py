@@ -16,6 +16,8 @@ from fleetpulse.config.settings import ConfigError, Mqtt
 from fleetpulse.vehicle_agent.parcel import Kind
 
 KEEP_ALIVE_S = 60
+CONNECT_S = 5.0
+"""How long connecting, subscribing and leaving may take."""
 PUBLISH_S = 30.0
 """How long the broker may take to acknowledge; then the connection counts as broken."""
 _PENDING_CALLS = 1000
@@ -89,6 +91,7 @@ def client(
         protocol=aiomqtt.ProtocolVersion.V5,
         will=aiomqtt.Will(vehicles[0].status_topic, presence.encode(will), qos=1, retain=True),
         keepalive=KEEP_ALIVE_S,
+        timeout=CONNECT_S,
         tls_context=context,
         queue_type=_answers(take),
         max_inflight_messages=_PENDING_CALLS,

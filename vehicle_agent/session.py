@@ -122,6 +122,9 @@ class Session:
                     await self._serve(client)
             except aiomqtt.MqttError as error:
                 self._around.totals.last_error = str(error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # leaving the connection failed, and its error hides the cancellation
+                    return
             if self.connected:
                 backoff_s = _BACKOFF_S[0]
                 self.connected = False

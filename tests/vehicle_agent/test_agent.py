@@ -183,6 +183,22 @@ def _name(frame: Any) -> str:
     return str(UUID(int=int(frame["device_hi"]) << 64 | int(frame["device_lo"])))
 
 
+async def test_a_broker_that_hangs_at_the_end_does_not_hold_the_agent(
+    mqtt: EmbeddedMqtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleetpulse.vehicle_agent.agent.DRAIN_S", 0.2)
+    monkeypatch.setattr("fleetpulse.vehicle_agent.agent._GOODBYE_S", 0.2)
+    monkeypatch.setattr("fleetpulse.vehicle_agent.link.CONNECT_S", 0.5)
+    async with running(mqtt.port, tmp_path / "a") as run:
+        await until(lambda: run.frames() > 20)
+        os.kill(mqtt.pid, signal.SIGSTOP)
+        ledger = await run.end()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        os.kill(mqtt.pid, signal.SIGCONT)
+    assert ledger["final"]
+    assert not others
+
+
 async def test_what_a_vehicle_kept_while_out_of_contact_comes_as_backlog(mqtt: EmbeddedMqtt, tmp_path: Path) -> None:
     away = Scenario("away", (Entry(Fault.OFFLINE, 120.0, (), (0.0, 1.0), least=1),))
     async with tiny_bridge(mqtt.port) as bridge, running(mqtt.port, tmp_path / "a", scenario=away) as run:
