@@ -3,6 +3,7 @@
 A missing value is not written, nor is proto3's default of a field without presence. The inverses are protobuf.py and json.py.
 """
 
+from math import isnan
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from fleetpulse.codecs.memory import (
     store_u8,
     swap64,
 )
-from fleetpulse.codecs.schema import FIELDS, FIRMWARE_BYTES, FRAME
+from fleetpulse.codecs.schema import FIELDS, FIRMWARE_BYTES, FRAME, Wire
 
 _UUID, _TEXT, _FIXED64, _FIXED32 = int(Read.UUID), int(Read.TEXT), int(Read.FIXED64), int(Read.FIXED32)
 _ZIGZAG, _FLOAT, _DOUBLE = int(Read.ZIGZAG), int(Read.FLOAT), int(Read.DOUBLE)
@@ -170,23 +171,23 @@ def encode_many(frames: NDArray[Any], ends: NDArray[np.int64]) -> tuple[Bytes, N
 
 
 def encode_json(frame: np.void) -> bytes:
-    """One FRAME row as a JSON object in the form of old firmware."""
+    """One FRAME row as a JSON object in the form of old firmware; floats are written as short as float32 allows."""
+    columns = dict(zip(FRAME.names or (), frame.item(), strict=True))
     value: dict[str, Any] = {}
     for field in FIELDS:
-        if field.dtype == "uuid":
+        if field.wire is Wire.BYTES16:
             stem = field.name.removesuffix("_id")
-            number = int(frame[f"{stem}_hi"]) << 64 | int(frame[f"{stem}_lo"])
+            number = columns[f"{stem}_hi"] << 64 | columns[f"{stem}_lo"]
             if number:
                 value[field.name] = str(UUID(int=number))
-        elif field.dtype.startswith("S"):
-            if frame[field.name]:
-                value[field.name] = frame[field.name].decode()
-        elif _present(frame[field.name], field.missing):
-            value[field.name] = frame[field.name]
+            continue
+        found = columns[field.name]
+        if field.wire is Wire.STRING:
+            if found:
+                value[field.name] = found.decode()
+        elif field.wire in (Wire.FLOAT, Wire.DOUBLE):
+            if not isnan(found):
+                value[field.name] = np.float32(found) if field.wire is Wire.FLOAT else found
+        elif found != (field.missing or 0):
+            value[field.name] = found
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _present(value: Any, missing: float | int | None) -> bool:
-    if missing is None:
-        return bool(value != 0)
-    return bool(not np.isnan(value) and value != missing)
