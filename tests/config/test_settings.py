@@ -23,7 +23,7 @@ def test_a_value_out_of_range_names_key_value_range_and_line(tmp_path: Path) -> 
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "fleet.toml"
     file.write_text("[kafka]\nbootstrap = 'x'\n")
-    with pytest.raises(ConfigError, match="kafka.bootstrap"):
+    with pytest.raises(ConfigError, match=r"kafka\.bootstrap"):
         load(file)
 
 
@@ -43,7 +43,8 @@ def test_hysteresis_must_not_be_upside_down(tmp_path: Path) -> None:
 
 
 def test_the_fixtures_make_a_deployment_on_real_brokers(settings: Settings, kafka: EmbeddedKafka, mqtt: EmbeddedMqtt) -> None:
-    assert kafka.running and mqtt.running
+    assert kafka.running
+    assert mqtt.running
     assert settings.kafka.bootstrap_servers == kafka.address
 
 
