@@ -35,11 +35,12 @@ log = structlog.get_logger()
 
 DRAIN_S = 20.0
 """How long the end waits for acknowledgements."""
-QUEUE_MAX = 20_000
+QUEUE_MAX = 5000
 """Parcels that may wait in connected sessions; with more the vehicles stand still."""
 _TICK_S = 0.05
 _AHEAD_MS = 1000
-_STEP_MS = 5000
+_STEP_MS = 20_000
+"""Most that is made at once; more at once makes larger batches, so that a process that fell behind catches up."""
 _RESEND_LEAST_S = 3.0
 _LABELS_EVERY = 5
 _GOODBYE_S = 3.0
@@ -112,19 +113,20 @@ class Agent:
             log.info("an earlier run left payloads", payloads=self._left, frames=self._store.pending)
         sessions = [asyncio.create_task(session.run()) for session in self._sessions]
         chores = asyncio.create_task(self._chores())
+        everyone = [chores, *sessions]
         try:
             await self._first_connections(stop)
             while not stop.is_set():
                 self._tick()
-                if chores.done():
-                    chores.result()
+                for task in everyone:
+                    if task.done():  # never by itself: an error of ours
+                        task.result()
                 await _wait(stop, _TICK_S)
             await self._drain()
         finally:
-            chores.cancel()
-            for session in sessions:
-                session.cancel()
-            _, hanging = await asyncio.wait([chores, *sessions], timeout=_GOODBYE_S)
+            for task in everyone:
+                task.cancel()
+            _, hanging = await asyncio.wait(everyone, timeout=_GOODBYE_S)
             for task in hanging:  # a broker that does not answer gets no goodbye
                 task.cancel()
             if hanging:
