@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
 SOURCES := config codecs state models alerts operators flows gateway vehicle_agent bench tests
 
-.PHONY: help setup demo test check format bench bench-rivals lock clean
+.PHONY: help setup demo test coverage check format bench bench-rivals lock clean
 
 help:
 	@echo "make demo [VEHICLES=N] [DURATION=S] [SPEED=X] [REPORT=FILE]   the whole system on this machine, live"
-	@echo "make test | check | format                                  tests; lint, types, import rules; reformat"
+	@echo "make test | coverage | check | format                       tests; lines seen by them; lint, types, import rules; reformat"
 	@echo "make bench | bench-rivals                                   load benchmarks; the same task in other systems"
 	@echo "make lock | clean                                           pin requirements anew; remove what was made"
 
@@ -34,8 +34,11 @@ demo: setup
 		$(if $(SPEED),--speed $(SPEED)) $(if $(REPORT),--report $(REPORT))
 
 test: setup
-	$(BIN)/pytest
-	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not broker" tests/codecs tests/state
+	$(BIN)/pytest -n 2 --dist worksteal
+
+# kernels as plain Python, so that their lines are seen
+coverage: setup
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q tests/codecs tests/state
 	$(BIN)/coverage report
 
 check: $(VENV)/.installed
