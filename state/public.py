@@ -48,8 +48,8 @@ def rows(shard: Shard, slots: NDArray[np.int64]) -> NDArray[Any]:
     out["slot"], out["shard"] = slots, shard.shard
     out["last_frame_ms"][records["newest_ms"] < 0] = 0
     placed = records["latitude_e7"] != MISSING_E7
-    out["latitude_deg"] = np.where(placed, records["latitude_e7"] * 1e-7, np.nan)
-    out["longitude_deg"] = np.where(placed, records["longitude_e7"] * 1e-7, np.nan)
+    out["latitude_deg"] = np.where(placed, records["latitude_e7"] / 1e7, np.nan)
+    out["longitude_deg"] = np.where(placed, records["longitude_e7"] / 1e7, np.nan)
     out["received"], out["missing"] = records["received"], np.minimum(records["missing"], 2**32 - 1)
     travelling = np.flatnonzero(records["trip"])
     trips = shard.trip_of(records["trip"][travelling])

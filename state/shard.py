@@ -66,6 +66,13 @@ class Step:
     done: bool
 
 
+def told(parameters: Parameters) -> Told:
+    """Parameters as kernels read them."""
+    fence = parameters.geofence
+    numbers = (parameters.record, vehicle.blank(), parameters.models_record, parameters.known_models)
+    return Told(*map(records, (*numbers, fence.cities, fence.zones, fence.points, fence.cells, fence.entries)))
+
+
 class Shard:
     """The state of the vehicles of one partition. Not thread-safe.
 
@@ -75,9 +82,7 @@ class Shard:
     def __init__(self, shard: int, parameters: Parameters) -> None:
         self.shard = shard
         self.parameters = parameters
-        fence = parameters.geofence
-        told = (parameters.record, vehicle.blank(), parameters.models_record, parameters.known_models)
-        self._told = Told(*map(records, (*told, fence.cities, fence.zones, fence.points, fence.cells, fence.entries)))
+        self._told = told(parameters)
         self._out = Out(records(np.zeros(FACTS_ROWS, dtype=FACT)), records(np.zeros(WINDOWS_ROWS, dtype=WINDOW)))
         self._header = np.zeros(1, dtype=HEADER)
         for name, value in (("sweep_slot", -1), ("sweep_ms", FOREVER_MS), ("deadline_ms", FOREVER_MS), ("free_slot", -1)):
@@ -131,6 +136,11 @@ class Shard:
         counts["received"] += sum(self._dead_letters.values())
         counts.update({f"dead_lettered.{reason}": count for reason, count in self._dead_letters.items()})
         return counts
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """Blocks of each pool that vehicles hold, by the pool's name."""
+        return {pool.name.lower(): int(self._header["taken"][0, pool]) for pool in Pool}
 
     @property
     def records(self) -> NDArray[Any]:

@@ -34,7 +34,7 @@ def _silent(header: Any, facts: Any, v: Any, slot: int, condition: int, limit_ms
 
 @inlined
 def _evict(header: Any, store: Any, facts: Any, v: Any, slot: int, deadline_ms: int) -> None:
-    """Forget a vehicle. Its windows are closed by now."""
+    """Forget a vehicle, its windows being closed."""
     row = report.blank(header, facts, v, slot, _EVICTED, 0)
     report.of_deadline(row, deadline_ms)
     header.evicted += 1
@@ -68,15 +68,16 @@ def _run(header: Any, store: Any, out: Any, rules: Any, slot: int) -> None:
     """All that is due for one vehicle, in the order of time as far as it matters: windows, offline, missing, forgotten."""
     v = store.vehicles[slot]
     now_ms = header.stream_ms
+    forget_ms = v.heard_alive_ms + rules.evict_ms + header.outage_ms
+    forget = forget_ms <= now_ms
     store.dirty[slot >> BLOCK_SHIFT] = 1
-    if v.before and store.before[v.before - 1].minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms:
+    if v.before and (forget or store.before[v.before - 1].minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms):
         windows.close_before(header, store, out.windows, v, slot, rules.window_ms)
-    if v.minute.frames and v.minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms:
+    if v.minute.frames and (forget or v.minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms):
         windows.close(header, out.windows, v, slot, v.minute, rules.window_ms)
     _silent(header, out.facts, v, slot, _OFFLINE, rules.offline_ms)
     _silent(header, out.facts, v, slot, _MISSING, rules.missing_ms)
-    forget_ms = v.heard_alive_ms + rules.evict_ms + header.outage_ms
-    if forget_ms <= now_ms:
+    if forget:
         _evict(header, store, out.facts, v, slot, forget_ms)
     else:
         store.deadlines[slot] = next_of(header, store, v, rules)

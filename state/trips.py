@@ -72,8 +72,8 @@ def _end(header: Any, store: Any, facts: Any, v: Any, slot: int, f: Any, at: int
     row.value[3] = trip.energy_wh
     row.value[4] = trip.soc_start_pct
     missing = trip.start_latitude_e7 == MISSING_E7
-    row.value[5] = np.nan if missing else trip.start_latitude_e7 * 1e-7
-    row.value[6] = np.nan if missing else trip.start_longitude_e7 * 1e-7
+    row.value[5] = np.nan if missing else trip.start_latitude_e7 / 1e7
+    row.value[6] = np.nan if missing else trip.start_longitude_e7 / 1e7
     pools.give(header, store.trips, _POOL, v.trip)
     v.trip = 0
     v.trips += 1

@@ -151,8 +151,8 @@ def close(header: Any, windows: Any, v: Any, slot: int, w: Any, window_ms: int) 
     row.seq = w.seq
     row.frames = w.frames
     missing = w.latitude_e7 == MISSING_E7
-    row.latitude_deg = np.nan if missing else w.latitude_e7 * 1e-7
-    row.longitude_deg = np.nan if missing else w.longitude_e7 * 1e-7
+    row.latitude_deg = np.nan if missing else w.latitude_e7 / 1e7
+    row.longitude_deg = np.nan if missing else w.longitude_e7 / 1e7
     row.distance_m = w.distance_m
     row.climb_m = w.climb_m
     row.in_use_s = w.in_use_s

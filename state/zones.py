@@ -21,7 +21,7 @@ _BATTERY = 1 << Condition.LOW_BATTERY | 1 << Condition.UNRENTABLE_BATTERY
 
 
 def _cells_of(latitude_e7: NDArray[np.int32], longitude_e7: NDArray[np.int32], resolution: int) -> NDArray[np.uint64]:
-    latitudes, longitudes = (latitude_e7 * 1e-7).tolist(), (longitude_e7 * 1e-7).tolist()
+    latitudes, longitudes = (latitude_e7 / 1e7).tolist(), (longitude_e7 / 1e7).tolist()
     return np.array([h3.latlng_to_cell(a, b, resolution) for a, b in zip(latitudes, longitudes, strict=True)], dtype=np.uint64)
 
 
@@ -91,7 +91,7 @@ def report(
         vehicle_state[chosen],
         records["model"][chosen],
     )
-    candidates["latitude_deg"], candidates["longitude_deg"] = records["latitude_e7"][chosen] * 1e-7, records["longitude_e7"][chosen] * 1e-7
+    candidates["latitude_deg"], candidates["longitude_deg"] = records["latitude_e7"][chosen] / 1e7, records["longitude_e7"][chosen] / 1e7
     candidates["battery_soc_pct"] = records["soc_pct"][chosen]
     candidates["state_since_ms"] = 0 if state_since_ms is None else state_since_ms[chosen]
     cities = np.unique(counts["city"]).tolist()

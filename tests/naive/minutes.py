@@ -51,8 +51,8 @@ class Minute:
         row["first_offset"], row["last_offset"] = min(f["offset"] for f in everyone), max(f["offset"] for f in everyone)
         row["boot_id"], row["seq"] = latest[-1]["boot_id"], latest[-1]["seq"]
         placed = [f for f in latest if f["latitude_e7"] is not None and f["longitude_e7"] is not None]
-        row["latitude_deg"] = placed[-1]["latitude_e7"] * 1e-7 if placed else None
-        row["longitude_deg"] = placed[-1]["longitude_e7"] * 1e-7 if placed else None
+        row["latitude_deg"] = placed[-1]["latitude_e7"] / 1e7 if placed else None
+        row["longitude_deg"] = placed[-1]["longitude_e7"] / 1e7 if placed else None
         for column, name in MEANS.items():
             samples = values(name, everyone)
             row[column] = sum(samples) / len(samples) if samples else None

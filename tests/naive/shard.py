@@ -127,6 +127,8 @@ class NaiveShard:
                 )
         if alive_ms - v.heard_alive_ms >= self.rules.evict_s * 1000:
             deadline_ms = round(v.heard_alive_ms + self.rules.evict_s * 1000 + self.outage_ms)
+            for start in sorted(v.windows):
+                self.close(v, start)
             self.fact(v, Fact.EVICTED, None, cause=Cause.DEADLINE, cause_ms=deadline_ms, event_ms=deadline_ms)
             self.counters["evicted"] += 1
             self.evicted_missing += len(v.auditor.missing)
@@ -398,7 +400,7 @@ class NaiveShard:
     def end_trip(self, v: Vehicle, frame: Frame, ended_ms: int, first_offset: int) -> None:
         assert v.trip is not None
         trip, v.trip = v.trip, None
-        place = (None, None) if trip.place is None else (trip.place[0] * 1e-7, trip.place[1] * 1e-7)
+        place = (None, None) if trip.place is None else (trip.place[0] / 1e7, trip.place[1] / 1e7)
         value = (trip.started_ms, (ended_ms - trip.started_ms) / 1000, trip.distance_m, trip.energy_wh, trip.soc_pct, *place)
         self.fact(v, Fact.TRIP_ENDED, None, frame=frame, event_ms=ended_ms, first_offset=first_offset, trip=trip.id, value=value)
 
