@@ -29,7 +29,7 @@ from fleetpulse.codecs.memory import (
 )
 from fleetpulse.codecs.number import read_integer, read_number
 from fleetpulse.codecs.partition import of_halves
-from fleetpulse.codecs.passes import OBJECT
+from fleetpulse.codecs.passes import LIST, OBJECT, PLAIN
 from fleetpulse.codecs.protobuf import store_integer
 from fleetpulse.codecs.schema import FIELDS, FIRMWARE_BYTES
 
@@ -38,7 +38,7 @@ REACH = 64
 _UNUSUAL = -1
 """Next position when the frame is left to json.py."""
 _UUID, _TEXT, _FLOAT, _DOUBLE = int(Read.UUID), int(Read.TEXT), int(Read.FLOAT), int(Read.DOUBLE)
-_QUOTE, _BACKSLASH, _COLON, _COMMA, _CLOSE, _DASH = b'"\\:,}-'
+_QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _CLOSE_LIST, _DASH = b'"\\:,{}]-'
 _NULL, _TRUE, _FALS = (int.from_bytes(text, "little") for text in (b"null", b"true", b"fals"))
 _E = ord("e")
 _IMPLAUSIBLE, _DEVICE = offset("implausible"), offset("device_hi")
@@ -227,33 +227,33 @@ def _read_value(text: Memory, at: int, end: int, out: Memory, row: int, f: int) 
 
 
 @always_inlined
-def scan_object(text: Memory, at: int, end: int, out: Memory, row: int, follow: Memory) -> bool:
+def _scan_object(text: Memory, at: int, end: int, out: Memory, row: int, follow: Memory) -> int:
     """Read the object whose brace opens before `at` into the row at byte `row` of `out`, in which every field is missing.
 
     follow  (ROWS,) bytes: the field that came after each in the frame before, 0 being the first; a guess, kept up to date
 
-    Returns whether the frame is usual, else the row may be half written.
+    Returns the position after the closing brace, or _UNUSUAL: the row may be half written.
     """
     seen, implausible, previous = 0, 0, 0
     more = True
     while more:
         at = _skip_space(text, at, end)
         if at >= end or load_u8(text, at) != _QUOTE:
-            return False
+            return _UNUSUAL
         f, at = _read_key(text, at + 1, end, load_u8(follow, previous))
         if at < 0:
-            return False
+            return _UNUSUAL
         at = _skip_space(text, at, end)
         if load_u8(text, at) != _COLON:
-            return False
+            return _UNUSUAL
         at = _skip_space(text, at + 1, end)
         if at >= end:
-            return False
+            return _UNUSUAL
         if f == 0:
             at = _skip_value(text, at, end)
         else:
             if seen >> f & 1:
-                return False
+                return _UNUSUAL
             seen |= 1 << f
             store_u8(follow, previous, f)
             previous = f
@@ -261,22 +261,41 @@ def scan_object(text: Memory, at: int, end: int, out: Memory, row: int, follow: 
             if not plausible:
                 implausible |= 1 << (f - 1)
         if at < 0 or at >= end:
-            return False
+            return _UNUSUAL
         at = _skip_space(text, at, end)
         closing = load_u8(text, at)
         at += 1
         more = closing == _COMMA
         if not more and closing != _CLOSE:
-            return False
+            return _UNUSUAL
     store_i64(out, row + _IMPLAUSIBLE, implausible)
-    return _skip_space(text, at, end) == end and at <= end
+    return at if at <= end else _UNUSUAL
 
 
-@kernel(
-    types.int64(
-        BYTES, BYTES, types.int64, types.int64[::1], BYTES, types.int64[::1], types.int64, types.int64, OUT, OUT, types.int64[:, ::1]
-    )
-)
+@inlined
+def _scan_record(
+    text: Memory, at: int, end: int, is_list: bool, rows: int, out: Memory, row: int, follow: Memory, shard: int, partitions: int
+) -> bool:
+    """Read the object at `at`, or the list of `rows` objects; whether all are usual, end where the record ends and belong to the shard."""
+    for left in range(rows, 0, -1):
+        if is_list:
+            at = _skip_space(text, at + 1, end)  # after the bracket or the comma
+        if at >= end or load_u8(text, at) != _OPEN:
+            return False
+        at = _scan_object(text, at + 1, end, out, row, follow)
+        if at < 0:
+            return False
+        hi, lo = load_i64(out, row + _DEVICE), load_i64(out, row + _DEVICE + 8)
+        if (hi == 0 and lo == 0) or of_halves(hi, lo, partitions) != shard:
+            return False
+        at = _skip_space(text, at, end)
+        if is_list and (at >= end or load_u8(text, at) != (_COMMA if left > 1 else _CLOSE_LIST)):
+            return False
+        row += FRAME_BYTES
+    return _skip_space(text, at + 1 if is_list else at, end) == end
+
+
+@kernel(_i64(BYTES, BYTES, _i64, _i64s, BYTES, _i64s, _i64s, _i64, _i64, OUT, OUT, _i64s), counted=False)
 def scan(
     payload: Bytes,
     tail: Bytes,
@@ -284,33 +303,37 @@ def scan(
     ends: NDArray[np.int64],
     forms: Bytes,
     rows: NDArray[np.int64],
+    first_rows: NDArray[np.int64],
     shard: int,
     partitions: int,
     follow: Bytes,
     out: Bytes,
     left: NDArray[np.int64],
 ) -> int:
-    """Fill the rows of records that are JSON objects, after passes.fill.
+    """Fill the rows of JSON objects and lists, after passes.fill.
 
     tail  the payload from tail_begin on, and REACH bytes more: records that end later than REACH before the payload's end are read there
-    left  (R, 2), filled with record and row of frames that are left to json.py: unusual, wrong or misrouted; returns how many
+    left  (R,), filled with the records that are left to json.py, because a frame in them is unusual, wrong or misrouted: their rows are
+          empty; returns how many
     """
     kinds, guesses, target = base(forms), base(follow), base(out)
     limit = len(payload) - REACH
-    begin, row, n = int64(0), int64(0), 0
+    begin, n = int64(0), 0
     for r in range(len(ends)):
-        end = ends[r]
-        if load_u8(kinds, r) == OBJECT:
-            text, shift = base(payload), 0
+        end, form = ends[r], load_u8(kinds, r)
+        if form in (OBJECT, LIST):
+            text, shift = base(payload), int64(0)
             if end > limit:
                 text, shift = base(tail), tail_begin
-            at = json_begin(text, begin - shift, end - shift) + 1
-            usual = scan_object(text, at, end - shift, target, row, guesses)
-            hi, lo = load_i64(target, row + _DEVICE), load_i64(target, row + _DEVICE + 8)
-            if not usual or (hi == 0 and lo == 0) or of_halves(hi, lo, partitions) != shard:
-                copy(target, row + _IMPLAUSIBLE, base(EMPTY_ROW), _IMPLAUSIBLE, FRAME_BYTES - _IMPLAUSIBLE)
-                left[n, 0], left[n, 1] = r, row // FRAME_BYTES
+            at, row = json_begin(text, begin - shift, end - shift), first_rows[r] * FRAME_BYTES
+            if not _scan_record(text, at, end - shift, form == LIST, rows[r], target, row, guesses, shard, partitions):
+                for _ in range(rows[r]):
+                    copy(target, row + _IMPLAUSIBLE, base(EMPTY_ROW), _IMPLAUSIBLE, FRAME_BYTES - _IMPLAUSIBLE)
+                    row += FRAME_BYTES
+                left[n] = r
                 n += 1
-        row += FRAME_BYTES * rows[r]
+        elif form == PLAIN:
+            left[n] = r
+            n += 1
         begin = end
     return n

@@ -27,53 +27,78 @@ from fleetpulse.codecs.partition import of_halves
 from fleetpulse.codecs.protobuf import MALFORMED, NO_DEVICE_ID, TAKEN, read_frame
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.codecs.straight import REACH, read_straight
-from fleetpulse.codecs.wire import BROKEN, next_frame
+from fleetpulse.codecs.wire import BROKEN, DONE, next_frame
 
-TICK, PROTOBUF, OBJECT, LIST, FRAMING, OVERSIZE = range(6)
-"""What a record is: no value, a batch, a JSON object or list; a batch whose lengths are wrong; too long."""
+TICK, PROTOBUF, OBJECT, LIST, PLAIN, FRAMING, OVERSIZE = range(7)
+"""What a record is: no value, a batch, a JSON object, a JSON list, a JSON list that Python reads; a batch whose lengths are wrong; too
+long."""
 MISROUTED = 3
 """What can be wrong with a frame beside what read_frame says."""
 assert MISROUTED not in (TAKEN, MALFORMED, NO_DEVICE_ID)
+MAX_FAULTS = 100
+"""Frames of one record that are dead letters one by one. When more are wrong, they are one letter, the record: so a million bytes
+cannot make hundreds of thousands of letters."""
+MIN_FRAME_BYTES = 18
+"""A shorter frame cannot hold a device id, and gets no row: so rows take at most a few times the space of the bytes."""
+MIN_OBJECT_BYTES = 52
+"""The same for a JSON object."""
 
 _APPEND_MS, _OFFSET, _POSITION, _PARTITION = offset("append_ms"), offset("offset"), offset("position"), offset("partition")
 _KIND, _DEVICE = offset("kind"), offset("device_hi")
 _TICK_KIND = int(Kind.TICK)
-_OPEN_LIST = 0x5B
+_OPEN_OBJECT, _OPEN_LIST = b"{["
 _i64, _i64s = types.int64, types.int64[::1]
 
 
-@kernel(_i64(BYTES, _i64s, OUT, _i64s), counted=False)
-def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[np.int64]) -> int:
-    """First pass: what each of the R records is (forms) and how many rows it gives; a list gives none yet.
+@inlined
+def _survey_batch(data: Memory, begin: int, end: int) -> tuple[int, int, int]:
+    """(form, rows, frames) of a record that is no JSON."""
+    frames, rows = 0, 0
+    frame, at = next_frame(data, begin, end)
+    while frame >= 0:
+        frames += 1
+        rows += at - frame >= MIN_FRAME_BYTES
+        frame, at = next_frame(data, at, end)
+    return (FRAMING, 0, 0) if frame == BROKEN or frames == 0 else (PROTOBUF, rows, frames)
 
-    Returns how many records are neither ticks nor proper batches.
+
+@inlined
+def _survey_list(data: Memory, begin: int, end: int) -> tuple[int, int]:
+    """(form, rows) of a JSON list: one for each opening brace, which holds if no frame has an unusual form."""
+    rows = 0
+    for at in range(begin, end):
+        rows += load_u8(data, at) == _OPEN_OBJECT
+    return (LIST, rows) if rows > 0 and rows * MIN_OBJECT_BYTES <= end - begin else (PLAIN, 0)
+
+
+@kernel(types.void(BYTES, _i64s, OUT, _i64s, _i64s), counted=False)
+def survey(payload: Bytes, ends: NDArray[np.int64], forms: Bytes, rows: NDArray[np.int64], totals: NDArray[np.int64]) -> None:
+    """First pass: what each of the R records is (forms), and how many rows it may need.
+
+    totals  (3,) filled: rows; records that are neither ticks nor proper batches; faults that fill may list
     """
-    data, kinds, unusual = base(payload), base(forms), 0
-    begin = int64(0)
+    data, kinds = base(payload), base(forms)
+    total, unusual, faults, begin = 0, 0, 0, int64(0)
     for r in range(len(ends)):
         end = ends[r]
-        form, count = PROTOBUF, 0
-        if end == begin:
-            form, count = TICK, 1
-        elif end - begin > MAX_PAYLOAD_BYTES:
-            form = OVERSIZE
-        else:
+        form, count, frames = TICK, 1, 0
+        if end - begin > MAX_PAYLOAD_BYTES:
+            form, count = OVERSIZE, 0
+        elif end > begin:
             opening = json_begin(data, begin, end)
-            if opening >= 0:
-                is_list = load_u8(data, opening) == _OPEN_LIST
-                form, count = (LIST, 0) if is_list else (OBJECT, 1)
+            if opening < 0:
+                form, count, frames = _survey_batch(data, begin, end)
+            elif load_u8(data, opening) == _OPEN_LIST:
+                form, count = _survey_list(data, begin, end)
             else:
-                frame, at = next_frame(data, begin, end)
-                while frame >= 0:
-                    count += 1
-                    frame, at = next_frame(data, at, end)
-                if frame == BROKEN or count == 0:
-                    form, count = FRAMING, 0
+                form, count = OBJECT, 1
         store_u8(kinds, r, form)
         rows[r] = count
+        total += count
         unusual += form >= OBJECT
+        faults += min(frames, MAX_FAULTS)
         begin = end
-    return unusual
+    totals[0], totals[1], totals[2] = total, unusual, faults
 
 
 @inlined
@@ -84,7 +109,17 @@ def _write_origin(out: Memory, row: int, append_ms: int, kafka_offset: int, posi
     store_i16(out, row + _PARTITION, shard)
 
 
-@kernel(_i64(BYTES, _i64s, _i64s, _i64s, BYTES, _i64s, _i64, _i64, OUT, types.int64[:, ::1]), counted=False)
+@inlined
+def _read(data: Memory, limit: int, frame: int, end: int, out: Memory, row: int, shard: int, partitions: int) -> int:
+    """TAKEN, or what is wrong with the frame at [frame, end)."""
+    taken_to = read_straight(data, frame, out, row) if limit - frame >= REACH else frame
+    status = read_frame(data, frame, taken_to, end, out, row)
+    if status == TAKEN and of_halves(load_i64(out, row + _DEVICE), load_i64(out, row + _DEVICE + 8), partitions) != shard:
+        return MISROUTED
+    return status
+
+
+@kernel(types.void(BYTES, _i64s, _i64s, _i64s, BYTES, _i64s, _i64, _i64, OUT, _i64s, _i64s, _i64[:, ::1], _i64s), counted=False)
 def fill(
     payload: Bytes,
     ends: NDArray[np.int64],
@@ -95,38 +130,45 @@ def fill(
     shard: int,
     partitions: int,
     out: Bytes,
+    first_rows: NDArray[np.int64],
+    fault_counts: NDArray[np.int64],
     faults: NDArray[np.int64],
-) -> int:
-    """Second pass: every row's origin, the fields of protobuf frames; rows of JSON records stay empty.
+    totals: NDArray[np.int64],
+) -> None:
+    """Second pass: the protobuf frames that are taken, each a row; ticks; and empty rows for JSON, origin included.
 
-    out     (N * FRAME_BYTES,) the bytes of FRAME rows, filled
-    faults  at least (N, 6), filled with record, position, begin and end in payload, what is wrong, row; returns how many
+    out           the bytes of FRAME rows, one more than survey counted; filled
+    first_rows    (R,) filled with the row where each record begins
+    fault_counts  (R,) filled with the number of frames that are not taken
+    faults        (F, 5) filled with record, position, begin and end in payload, what is wrong, for the first MAX_FAULTS of a record
+    totals        (2,) filled: rows in out; faults listed
     """
-    data, kinds, target = base(payload), base(forms), base(out)
-    limit, failed = len(payload), 0
-    begin, row = int64(0), int64(0)
+    data, kinds, target, limit = base(payload), base(forms), base(out), len(payload)
+    begin, row, listed = int64(0), int64(0), 0
     for r in range(len(ends)):
-        form, at = load_u8(kinds, r), begin
-        for position in range(rows[r]):
-            status = TAKEN
-            frame_begin = at
+        form, at, end = load_u8(kinds, r), begin, ends[r]
+        first_rows[r], fault_counts[r] = row // FRAME_BYTES, 0
+        position = 0
+        while at < end if form == PROTOBUF else position < rows[r]:
             copy(target, row, base(EMPTY_ROW), 0, FRAME_BYTES)
+            _write_origin(target, row, append_ms[r], offsets[r], position, shard)
+            status = TAKEN
             if form == PROTOBUF:
-                frame, at = next_frame(data, at, ends[r])
-                taken_to = read_straight(data, frame, target, row) if limit - frame >= REACH else frame
-                status = read_frame(data, frame, taken_to, at, target, row)
+                frame_begin = at
+                frame, at = next_frame(data, at, end)
+                if frame == DONE:
+                    break
+                status = _read(data, limit, frame, at, target, row, shard, partitions)
+                if status != TAKEN:
+                    if fault_counts[r] < MAX_FAULTS:
+                        faults[listed, 0], faults[listed, 1], faults[listed, 2] = r, position, frame_begin
+                        faults[listed, 3], faults[listed, 4] = at, status
+                        listed += 1
+                    fault_counts[r] += 1
             elif form == TICK:
                 store_u8(target, row + _KIND, _TICK_KIND)
-            _write_origin(target, row, append_ms[r], offsets[r], position, shard)
-            if status == TAKEN and form == PROTOBUF:
-                hi, lo = load_i64(target, row + _DEVICE), load_i64(target, row + _DEVICE + 8)
-                if of_halves(hi, lo, partitions) != shard:
-                    status = MISROUTED
-            if status != TAKEN:
-                faults[failed, 0], faults[failed, 1] = r, position
-                faults[failed, 2], faults[failed, 3] = frame_begin, at
-                faults[failed, 4], faults[failed, 5] = status, row // FRAME_BYTES
-                failed += 1
-            row += FRAME_BYTES
-        begin = ends[r]
-    return failed
+            position += 1
+            if status == TAKEN:
+                row += FRAME_BYTES
+        begin = end
+    totals[0], totals[1] = row // FRAME_BYTES, listed

@@ -44,12 +44,18 @@ def read_varint(payload: Memory, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def read_tag(payload: Memory, at: int, end: int) -> tuple[int, int]:
-    """(tag, next position). At most five bytes and 32 bits; field number 0 does not exist."""
+def _read_any_tag(payload: Memory, at: int, end: int) -> tuple[int, int]:
     tag, after = read_varint(payload, at, end)
-    if after < 0 or after - at > 5 or tag < 8 or tag > 0xFFFFFFFF:
+    if after < 0 or after - at > 5 or tag < 0 or tag > 0xFFFFFFFF:
         return 0, -1
     return tag, after
+
+
+@inlined
+def read_tag(payload: Memory, at: int, end: int) -> tuple[int, int]:
+    """(tag, next position). At most five bytes and 32 bits; field number 0 does not exist."""
+    tag, after = _read_any_tag(payload, at, end)
+    return tag, after if tag >= 8 else -1
 
 
 @inlined
@@ -81,7 +87,7 @@ def _skip_group(payload: Memory, at: int, end: int, number: int, depth: int) -> 
     if depth < 0:
         return -1
     while at < end:
-        tag, at = read_tag(payload, at, end)
+        tag, at = _read_any_tag(payload, at, end)  # inside groups the reference lets field number 0 pass
         if at < 0:
             return -1
         if tag & 7 == END_GROUP:

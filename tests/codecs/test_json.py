@@ -127,6 +127,47 @@ def test_any_text_gives_what_the_plain_way_gives(text: bytes) -> None:
     assert_same(text)
 
 
+def plain_list(text: bytes) -> list[bytes | str]:
+    """What stands at each position of a JSON list by orjson and json.put: a row's bytes or the reason why it is not taken."""
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return ["json"]
+    found = [plain(orjson.dumps(value)) if isinstance(value, dict) else "json" for value in values] or ["json"]
+    return [one if isinstance(one, str) else one.tobytes() for one in found]
+
+
+def decode_list(text: bytes) -> list[bytes | str]:
+    decoded = records.decode(poll([text, b""]), source_topic="t", partitions=1)
+    found: dict[int, bytes | str] = {max(0, letter.position): letter.reason for letter in decoded.dead_letters}
+    for row in range(len(decoded.frames) - 1):
+        frame = decoded.frames[row : row + 1].copy()
+        position = int(frame["position"][0])
+        frame["append_ms"], frame["position"] = 0, 0
+        found[position] = frame.tobytes()
+    assert len(found) == len(decoded.frames) - 1 + len(decoded.dead_letters)
+    return [found[position] for position in sorted(found)]
+
+
+ELEMENTS = st.one_of(
+    VALUES.map(lambda values: encode.encode_json(rows([values])[0])),
+    st.just(f'{HEAD},"firmware_version":"{{2}}"}}'.encode()),
+    texts().map(bytes.strip),
+    st.sampled_from([b"1", b"null", b"[]", b"{}", b'"{"', b"[{}]"]),
+)
+
+
+@given(
+    st.lists(ELEMENTS, max_size=4), st.lists(SPACE, min_size=4, max_size=4), st.sampled_from([b"]", b"]", b"]", b",]", b"", b"]]", b"}"])
+)
+@example([HEAD.encode() + b"}"] * 3, [""] * 4, b"]")
+def test_a_list_gives_what_its_elements_give(elements: list[bytes], spaces: list[str], close: bytes) -> None:
+    a, b, c, d = (space.encode() for space in spaces)
+    text = a + b"[" + b + (c + b"," + d).join(elements) + c + close + d
+    if b"operation" not in text and form.is_json(text):
+        assert decode_list(text) == plain_list(text)
+
+
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from([f.name for f in FIELDS if f.wire in (Wire.FLOAT, Wire.DOUBLE)]), NUMBERS), max_size=5))
 @example([("odometer_m", "0.3"), ("odometer_m", "0.30000000000000004")])
@@ -172,6 +213,7 @@ def test_usual_forms_never_reach_python(write: Callable[[dict[str, Any]], bytes]
     got = decode(text)
     assert not isinstance(got, str)
     assert got.tobytes() == expected.tobytes()
+    assert decode_list(b"[ " + b" , ".join([text] * 3) + b" ]\n") == [expected.tobytes()] * 3
 
 
 def _full(seed: int) -> dict[str, Any]:

@@ -140,6 +140,12 @@ def test_groups_nest_as_deep_as_the_reference_allows(depth: int) -> None:
     assert_same(DEVICE + nested)
 
 
+@pytest.mark.parametrize("piece", [b"\x00\x01", b"\x02\x01a", b"\x05abcd", b"\x03\x04", b"\x80\x00\x01", b"\x04", b"\x06", b"\x0e"])
+def test_a_field_number_zero_passes_in_groups_only(piece: bytes) -> None:
+    for body in (DEVICE + piece, DEVICE + wire.group(50, piece), DEVICE + wire.group(50, wire.group(1, piece))):
+        assert_same(body)
+
+
 @pytest.mark.parametrize(
     "piece",
     [wire.group(50, b"", end=51), wire.tag(50, wire.END_GROUP), wire.tag(50, wire.START_GROUP), b"\x00", b"\x03\x04", b"\x0e", b"\x0f"],

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fleetpulse.codecs import encode, operations, partition, records
+from fleetpulse.codecs import encode, operations, partition, passes, records
 from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES, FrameBatch, RecordBatch
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.codecs.schema import FRAME, Kind
@@ -103,13 +103,13 @@ def test_a_record_of_very_many_broken_frames_is_one_dead_letter(bad: bytes) -> N
     def record(n: int) -> bytes:
         return b"[" + JSON + b",1" * n + b"]" if bad == b"1" else ONE + bad * n
 
-    few, many = record(records.MAX_FAULTS), record(records.MAX_FAULTS + 1)
+    few, many = record(passes.MAX_FAULTS), record(passes.MAX_FAULTS + 1)
     decoded = decode(poll([few, many, ONE]))
     assert decoded.frames["offset"].tolist() == [0, 1, 2]
-    assert [letter.position for letter in decoded.dead_letters if letter.offset == 0] == list(range(1, records.MAX_FAULTS + 1))
+    assert [letter.position for letter in decoded.dead_letters if letter.offset == 0] == list(range(1, passes.MAX_FAULTS + 1))
     (letter,) = (letter for letter in decoded.dead_letters if letter.offset == 1)
     assert (letter.position, letter.payload, letter.reason) == (-1, many, decoded.dead_letters[0].reason)
-    assert letter.detail.startswith(f"{records.MAX_FAULTS + 1} frames of the record are not taken; position 1: ")
+    assert letter.detail.startswith(f"{passes.MAX_FAULTS + 1} frames of the record are not taken; position 1: ")
 
 
 def test_trailing_bytes_make_the_record_one_dead_letter() -> None:
