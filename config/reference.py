@@ -1,5 +1,6 @@
 """The reference page of the settings, made from their types: `python -m fleetpulse.config.reference` prints docs/settings.md."""
 
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -42,7 +43,7 @@ def page() -> str:
         section = field.annotation
         assert isinstance(section, type)
         assert issubclass(section, BaseModel)
-        parts.append(f"\n## {name}\n\n{(section.__doc__ or '').strip()}\n\n| key | default | range |\n|---|---|---|\n")
+        parts.append(f"\n## {name}\n\n{cleandoc(section.__doc__ or '')}\n\n| key | default | range |\n|---|---|---|\n")
         for key, schema in section.model_json_schema()["properties"].items():
             parts.append(f"| `{key}` | {_default(schema)} | {_range(schema)} |\n")
     return "".join(parts)

@@ -110,9 +110,9 @@ class Gateway(_Section):
 class Agent(_Section):
     """The vehicle's end. One process runs many vehicles: a session each up to `sessions_max`, beyond it several share a connection.
 
-    trust_broker: a payload is deleted when the MQTT broker acknowledges it (PUBACK) and not when the bridge says that Kafka has it. It
-    saves a message each, and costs whatever the broker holds when it is killed.
-    store_dir (by default beside the ledger), store_hours and store_bytes bound what a process keeps while it cannot send.
+    With `trust_broker` a payload is deleted when the MQTT broker acknowledges it (PUBACK) and not when the bridge says that Kafka has
+    it: that saves a message each, and costs whatever the broker holds when it is killed. `store_dir` (by default beside the ledger) is
+    where a process keeps what it cannot send; `store_hours` and `store_bytes` bound it.
     """
 
     flush_s: float = Field(2.0, gt=0, le=60)

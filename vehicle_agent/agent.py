@@ -23,7 +23,7 @@ from fleetpulse.vehicle_agent import labels, link
 from fleetpulse.vehicle_agent.batcher import Batcher
 from fleetpulse.vehicle_agent.faults import Fault
 from fleetpulse.vehicle_agent.faulty_radio import Radio
-from fleetpulse.vehicle_agent.ledger import LABELS, Ledger, write_atomically
+from fleetpulse.vehicle_agent.ledger import LABELS, VEHICLES, Ledger, write_atomically
 from fleetpulse.vehicle_agent.link import Vehicle
 from fleetpulse.vehicle_agent.parcel import Parcel
 from fleetpulse.vehicle_agent.scenario import Scenario
@@ -42,7 +42,7 @@ _AHEAD_MS = 1000
 _STEP_MS = 20_000
 """Most that is made at once; more at once makes larger batches, so that a process that fell behind catches up."""
 _RESEND_LEAST_S = 3.0
-_LABELS_EVERY = 5
+_SLOW_EVERY = 5
 _GOODBYE_S = 3.0
 _CONNECT_S = 10.0
 """How long the vehicles wait for all connections before they begin."""
@@ -71,6 +71,8 @@ class Agent:
         self._ledger.note(self._store.boots)  # what an earlier process stored after it wrote its last ledger
         faults = load.scenario.faults(fleet, load.vehicles, load.seed, now_ms)
         self._simulator = Simulator(fleet, load.vehicles, load.seed, now_ms, faults)
+        if (load.folder / VEHICLES).exists():
+            self._simulator.resume((load.folder / VEHICLES).read_bytes())
         self._device_ids = _device_ids(self._simulator.vehicles)
         left = self._store.parcels()
         orphans = sorted({parcel.device_id for parcel in left} - set(self._device_ids))
@@ -133,6 +135,7 @@ class Agent:
                 await asyncio.wait(hanging, timeout=2 * link.CONNECT_S)
         self._store.close()
         self._write_labels()
+        write_atomically(self._folder / VEHICLES, self._simulator.save())
         return self._write_ledger(final=True)
 
     async def _first_connections(self, stop: asyncio.Event) -> None:
@@ -213,8 +216,9 @@ class Agent:
                 session.send_again(loop.time())
             self._store.maintain(self._clock.now_ms())
             self._write_ledger(final=False)
-            if turn % _LABELS_EVERY == 0:
+            if turn % _SLOW_EVERY == 0:
                 self._write_labels()
+                write_atomically(self._folder / VEHICLES, self._simulator.save())
             self._tell()
             await asyncio.to_thread(self._store.sync)
             await asyncio.sleep(1.0)

@@ -14,7 +14,7 @@ import orjson
 
 from fleetpulse.vehicle_agent.store import Boots
 
-LEDGER, BOOTS, LABELS = "ledger.json", "boots.json", "labels.jsonl"
+LEDGER, BOOTS, LABELS, VEHICLES = "ledger.json", "boots.json", "labels.jsonl", "vehicles.bin"
 
 
 def write_atomically(file: Path, content: bytes) -> None:

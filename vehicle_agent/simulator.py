@@ -4,6 +4,7 @@ A vehicle's story is a function of (seed, its number, its faults, start): it dep
 in steps of one second; frames within a second (5 Hz while riding) are interpolated between its ends.
 """
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from fleetpulse.codecs.schema import empty
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.vehicle_agent import advance, crash, effects, specs, streets, vehicles, weather
 from fleetpulse.vehicle_agent.faults import NONE, Fault
-from fleetpulse.vehicle_agent.vehicles import FIRMWARE, JSON_FIRMWARE
+from fleetpulse.vehicle_agent.vehicles import FIRMWARE, JSON_FIRMWARE, VEHICLE
 
 _ROWS = 100_000
 """Rows of the kernel's buffer, unless one second of the fleet needs more."""
 _CHUNK_S = 60
 _NEAR_S = 900
 _NEAR_BLOCKS = 4
+
+
+def _layout() -> bytes:
+    """Tells the layout of saved vehicles: another version's are not taken."""
+    return sha256(repr(VEHICLE.descr).encode()).digest()
 
 
 class Simulator:
@@ -56,6 +62,31 @@ class Simulator:
         """Say before the first step which boot each vehicle is in, and the last seq of the one before (-1: none)."""
         assert self._second == self._start_s, "vehicles have run already"
         self.vehicles["boot_id"], self.vehicles["previous_last"] = boot_ids, previous_last
+
+    def save(self) -> bytes:
+        """The vehicles as they are, for resume()."""
+        return _layout() + self.vehicles.tobytes()
+
+    def resume(self, saved: bytes) -> bool:
+        """Go on where an earlier run of the same vehicles ended, before boot(); False, and nothing changed, when it is not of them."""
+        head = _layout()
+        if not saved.startswith(head) or len(saved) != len(head) + self.vehicles.nbytes:
+            return False
+        before = np.frombuffer(saved, dtype=self.vehicles.dtype, offset=len(head))
+        if not np.array_equal(before["key"], self.vehicles["key"]):
+            return False
+        self.vehicles[:] = before
+        for name, value in (
+            ("seq", 0),
+            ("last_status", -1),
+            ("silent_until_s", 0),
+            ("serve_s", 0),
+            ("crashed", 0),
+            ("alarmed", 0),
+            ("tipped", 0),
+        ):
+            self.vehicles[name] = value
+        return True
 
     def postpone(self, start_ms: int) -> int:
         """Begin at `start_ms` instead, all faults as much later, before the first step. By how many ms."""

@@ -88,6 +88,28 @@ def test_a_boot_begins_where_the_agent_says_and_tells_the_end_of_the_one_before(
     assert (frames["previous_last_seq"][frames["seq"] > 0] == -1).all()
 
 
+def test_a_vehicle_goes_on_where_an_earlier_run_ended() -> None:
+    first = Simulator(FLEET, 20, 1, START_MS)
+    last = first.step(START_MS + 10 * MINUTE_MS)
+    second = Simulator(FLEET, 20, 1, START_MS + 10 * MINUTE_MS)
+    assert second.resume(first.save())
+    frames = second.step(START_MS + 11 * MINUTE_MS)
+    for v in range(20):
+        before, after = last[last["offset"] == v][-1], frames[frames["offset"] == v][0]
+        assert after["seq"] == 0
+        assert 0 <= after["odometer_m"] - before["odometer_m"] < 20
+        assert abs(after["battery_soc_pct"] - before["battery_soc_pct"]) < 0.5
+
+
+def test_vehicles_of_another_fleet_are_not_resumed() -> None:
+    simulator = Simulator(FLEET, 20, 1, START_MS)
+    content_before = simulator.vehicles.tobytes()
+    for other in (Simulator(FLEET, 21, 1, START_MS), Simulator(FLEET, 20, 2, START_MS)):
+        assert not simulator.resume(other.save())
+    assert not simulator.resume(b"")
+    assert simulator.vehicles.tobytes() == content_before
+
+
 def test_rates_are_5_hz_riding_1_hz_on_the_street_and_a_tenth_asleep() -> None:
     before, after = pairs(morning())
     gap_ms = after["append_ms"] - before["append_ms"]
