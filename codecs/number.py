@@ -1,7 +1,7 @@
 """JSON numbers in the forms that firmware writes, for kernels: exact or not at all.
 
 A number that is not read here is not wrong, it only has an unusual form; the caller takes the slow way. Every function may load
-32 bytes behind the number's begin.
+56 bytes from the number's begin on, whatever they are.
 """
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from fleetpulse.codecs.jit import always_inlined
 from fleetpulse.codecs.memory import Memory, leading_digits, load_u8
 
-REACH = 32
 _MINUS, _PLUS, _POINT, _ZERO, _EXPONENT, _LOWER = 0x2D, 0x2B, 0x2E, 0x30, 0x65, 0x20
 _VALUE = 0xFFFFFFFF
 _MAX_DIGITS = 18
