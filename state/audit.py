@@ -13,10 +13,11 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.state import pools
-from fleetpulse.state.cast import whole
+from fleetpulse.state.cast import code, whole
 from fleetpulse.state.vehicle import BOOTS, GAPS, Pool
 
-_POOL = int(Pool.GAPS)
+_POOL = code(Pool.GAPS)
+_FIRST = code(0)
 
 
 @inlined
@@ -188,7 +189,7 @@ def _older(header: Any, store: Any, v: Any, boot: int, seq: int) -> bool:
     k = _find_boot(store.gaps[v.gaps - 1], boot) if v.gaps else -1
     if k < 0:
         _remember_boot(header, store, v, boot, seq)
-        _open(header, store, v, boot, 0, seq - 1)
+        _open(header, store, v, boot, _FIRST, seq - 1)
         return True
     block = store.gaps[v.gaps - 1]
     last = whole(block.old_last[k])
@@ -210,7 +211,7 @@ def check(header: Any, store: Any, v: Any, boot: int, seq: int, previous_last: i
         v.boot_id = boot
         v.seq = seq
         v.closed_boots = 0
-        _open(header, store, v, boot, 0, seq - 1)
+        _open(header, store, v, boot, _FIRST, seq - 1)
     elif boot == present:
         if seq == highest + 1:
             v.seq = seq
@@ -229,7 +230,7 @@ def check(header: Any, store: Any, v: Any, boot: int, seq: int, previous_last: i
         else:
             _close(v, present, max(highest, previous_last))
             _open(header, store, v, present, highest + 1, previous_last)
-        _open(header, store, v, boot, 0, seq - 1)
+        _open(header, store, v, boot, _FIRST, seq - 1)
     elif not _fill(header, store, v, boot, seq) and not _older(header, store, v, boot, seq):
         return True
     if seq == 0 and previous_last >= 0 and boot > 0:

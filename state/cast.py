@@ -7,6 +7,12 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 
 
+def code(n: int) -> int:
+    """A constant of kernels. Not an int: numba compiles a function anew for every constant int that it is called with."""
+    c: int = np.int64(n)  # type: ignore[assignment]
+    return c
+
+
 @inlined
 def whole(x: Any) -> int:
     """As int64: numba makes int64 of a column only when the other operand says so, and uint64 of two unsigned ones."""

@@ -11,19 +11,20 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state import geofence, pools, report, signals
-from fleetpulse.state.cast import real, whole
+from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.geofence import JURISDICTION, NO_GO, SERVICE_AREA
 from fleetpulse.state.vehicle import DWELLS, Pool
 from fleetpulse.state.windows import tyre_min
 
-_POOL = int(Pool.DWELLS)
-_RAISED, _CLEARED = int(Fact.RAISED), int(Fact.CLEARED)
-_CRASH_BIT = int(Status.CRASH)
-_LOW, _UNRENTABLE, _HOT = int(Condition.LOW_BATTERY), int(Condition.UNRENTABLE_BATTERY), int(Condition.OVER_TEMPERATURE)
-_FENCE, _OUTSIDE, _CRASH = int(Condition.GEOFENCE), int(Condition.OUTSIDE_JURISDICTION), int(Condition.CRASH)
-_TIPPED, _THEFT, _TYRE = int(Condition.TIPPED), int(Condition.THEFT), int(Condition.TYRE_PRESSURE)
-_FAULT, _SAG, _SENSOR = int(Condition.FAULT_CODE), int(Condition.VOLTAGE_SAG), int(Condition.SENSOR)
+_JURISDICTION, _NO_GO, _SERVICE_AREA = code(JURISDICTION), code(NO_GO), code(SERVICE_AREA)
+_POOL = code(Pool.DWELLS)
+_RAISED, _CLEARED = code(Fact.RAISED), code(Fact.CLEARED)
+_CRASH_BIT = code(Status.CRASH)
+_LOW, _UNRENTABLE, _HOT = code(Condition.LOW_BATTERY), code(Condition.UNRENTABLE_BATTERY), code(Condition.OVER_TEMPERATURE)
+_FENCE, _OUTSIDE, _CRASH = code(Condition.GEOFENCE), code(Condition.OUTSIDE_JURISDICTION), code(Condition.CRASH)
+_TIPPED, _THEFT, _TYRE = code(Condition.TIPPED), code(Condition.THEFT), code(Condition.TYRE_PRESSURE)
+_FAULT, _SAG, _SENSOR = code(Condition.FAULT_CODE), code(Condition.VOLTAGE_SAG), code(Condition.SENSOR)
 
 
 @inlined
@@ -49,10 +50,10 @@ def _zone_values(row: Any, told: Any, v: Any, f: Any, model: Any, condition: int
     """zone (its code), metres in or out of it, accuracy."""
     rules = told.rules[0]
     accuracy = signals.accuracy_of(f, rules)
-    kind = JURISDICTION if condition == _OUTSIDE else NO_GO
+    kind = _JURISDICTION if condition == _OUTSIDE else _NO_GO
     zone, depth = geofence.deepest(told, v.city, model.type_bit, f.latitude_e7, f.longitude_e7, kind)
     if condition == _FENCE and depth <= (accuracy if row.fact == _RAISED else 0.0):
-        area, out = geofence.deepest(told, v.city, model.type_bit, f.latitude_e7, f.longitude_e7, SERVICE_AREA)
+        area, out = geofence.deepest(told, v.city, model.type_bit, f.latitude_e7, f.longitude_e7, _SERVICE_AREA)
         if area >= 0 and (row.fact == _RAISED or zone < 0 or abs(out) < abs(depth)):
             zone, depth = area, out
     _put(row, zone + 1.0, abs(depth) if zone >= 0 else 0.0, accuracy, 0.0)

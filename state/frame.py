@@ -7,7 +7,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import FIELDS, Status
 from fleetpulse.state import audit, conditions, geofence, intervals, report, signals, slots, timers, trips, windows
-from fleetpulse.state.cast import real, whole
+from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, NEVER_MS, Flag
 from fleetpulse.state.windows import GRACE_MS, PATIENCE_MS
@@ -18,10 +18,12 @@ BEHIND_MS = 48 * 3_600_000
 """One whose clock is further behind too."""
 _BITS = len(FIELDS)
 _ONE = np.uint64(1)
-_OFFLINE, _MISSING = int(Condition.OFFLINE), int(Condition.MISSING)
-_CLEARED, _SWAPPED = int(Fact.CLEARED), int(Fact.BATTERY_SWAPPED)
-_IN_USE_OR_CHARGING = int(Status.IN_USE | Status.CHARGING)
-_LIVE, _MOVED = int(Flag.LIVE), int(Flag.MOVED)
+_OFFLINE, _MISSING = code(Condition.OFFLINE), code(Condition.MISSING)
+_CLEARED, _SWAPPED = code(Fact.CLEARED), code(Fact.BATTERY_SWAPPED)
+_IN_USE_OR_CHARGING = code(Status.IN_USE | Status.CHARGING)
+_SENSOR_BIT, _NOTHING = code(signals.SENSOR), code(0)
+_NOT_LATE, _IS_LATE = code(0), code(1)
+_LIVE, _MOVED = code(Flag.LIVE), code(Flag.MOVED)
 
 
 @inlined
@@ -136,7 +138,7 @@ def _newest(
     signals.anchor(v, f, rules)
     trips.follow(header, store, out.facts, v, slot, f, at, time_ms, rules.trip_end_dwell_ms)
     if swapped:
-        row = report.blank(header, out.facts, v, slot, _SWAPPED, 0)
+        row = report.blank(header, out.facts, v, slot, _SWAPPED, report.NO_CONDITION)
         report.of_frame(row, f, at, time_ms)
         row.first_offset = previous_offset
         row.value[0] = before_pct
@@ -159,7 +161,7 @@ def _older(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: A
         windows.fold(windows.before_at(header, store, v, slot, start_ms, rules.window_ms), f, time_ms)
     bits = signals.at_any_age(v, f, rules, told.models[v.model]) & signals.CRASH & ~whole(v.active)
     if bits:
-        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 0)
+        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, _NOT_LATE)
 
 
 @inlined
@@ -171,7 +173,7 @@ def _late(header: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, 
         v.city = geofence.city_of(told.cities, f.latitude_e7, f.longitude_e7, v.city)
     bits = signals.at_any_age(v, f, told.rules[0], told.models[v.model]) & ~whole(v.active | v.late_raised)
     if bits:
-        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, 1)
+        conditions.raise_old(header, out.facts, told, v, slot, f, at, time_ms, bits, _IS_LATE)
         v.late_raised |= bits
 
 
@@ -201,7 +203,9 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
         else:
             header.too_old += 1
         v.quarantined += 1
-        conditions.settle(header, store, out.facts, told, v, slot, f, at, stream_ms, signals.SENSOR, 0, signals.SENSOR, time_ms - stream_ms)
+        conditions.settle(
+            header, store, out.facts, told, v, slot, f, at, stream_ms, _SENSOR_BIT, _NOTHING, _SENSOR_BIT, time_ms - stream_ms
+        )
         return
     clock_off_ms = max(0, time_ms - stream_ms)
     time_ms = min(time_ms, stream_ms)

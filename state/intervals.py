@@ -9,7 +9,7 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import MISSING_E7, Status
-from fleetpulse.state.cast import real
+from fleetpulse.state.cast import code, real
 from fleetpulse.state.geofence import E7_M, positioned
 
 LONGEST_MS = 60_000
@@ -17,7 +17,7 @@ FASTEST_MPS = 90.0
 SLACK_M = 100.0
 """A way longer than FASTEST_MPS allows, and this much, is a jump of the odometer or of the position."""
 STANDING_MPS = 0.5
-_MOVING, _IN_USE, _CHARGING = int(Status.MOVING), int(Status.IN_USE), int(Status.CHARGING)
+_MOVING, _IN_USE, _CHARGING = code(Status.MOVING), code(Status.IN_USE), code(Status.CHARGING)
 _RADIANS = np.pi / 180 * 1e-7
 
 

@@ -11,7 +11,7 @@ from fleetpulse.codecs.jit import inlined, kernel
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.state import conditions, frame, report, signals, slots, timers
-from fleetpulse.state.cast import whole
+from fleetpulse.state.cast import code, whole
 from fleetpulse.state.facts import Cause, Fact
 from fleetpulse.state.vehicle import AHEAD, BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
 
@@ -21,12 +21,12 @@ FACTS_A_ROW = 32
 WINDOWS_A_ROW = 4
 MARKS_A_ROW = 2
 
-_FRAME, _OPERATION_ROW = int(Kind.FRAME), int(Kind.OPERATION)
-_PICKED_UP, _ANCHORED = int(Flag.PICKED_UP), int(Flag.ANCHORED)
-_OPERATION, _BY_OPERATION = int(Fact.OPERATION), int(Cause.OPERATION)
-_MAINTENANCE_DONE, _PICK_UP, _DROP_OFF = int(Operation.MAINTENANCE_DONE), int(Operation.REBALANCE_PICK_UP), int(Operation.DROP_OFF)
-_DECOMMISSIONED, _RECOMMISSIONED = int(Operation.DECOMMISSIONED), int(Operation.RECOMMISSIONED)
-_GAPS, _DWELLS, _TRIPS, _BEFORE = int(Pool.GAPS), int(Pool.DWELLS), int(Pool.TRIPS), int(Pool.BEFORE)
+_FRAME, _OPERATION_ROW = code(Kind.FRAME), code(Kind.OPERATION)
+_PICKED_UP, _ANCHORED = code(Flag.PICKED_UP), code(Flag.ANCHORED)
+_OPERATION, _BY_OPERATION = code(Fact.OPERATION), code(Cause.OPERATION)
+_MAINTENANCE_DONE, _PICK_UP, _DROP_OFF = code(Operation.MAINTENANCE_DONE), code(Operation.REBALANCE_PICK_UP), code(Operation.DROP_OFF)
+_DECOMMISSIONED, _RECOMMISSIONED = code(Operation.DECOMMISSIONED), code(Operation.RECOMMISSIONED)
+_GAPS, _DWELLS, _TRIPS, _BEFORE = code(Pool.GAPS), code(Pool.DWELLS), code(Pool.TRIPS), code(Pool.BEFORE)
 
 
 @inlined
@@ -74,7 +74,7 @@ def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
         return
     v = store.vehicles[slot]
     store.dirty[slot >> BLOCK_SHIFT] = 1
-    _by_operation(report.blank(header, facts, v, slot, _OPERATION, 0), f, at)
+    _by_operation(report.blank(header, facts, v, slot, _OPERATION, report.NO_CONDITION), f, at)
     if f.operation == _MAINTENANCE_DONE:
         v.flag_bits &= 0xFF ^ _ANCHORED
         first = conditions.clear_by_hand(header, facts, v, slot, signals.CRASH | signals.THEFT)

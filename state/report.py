@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 
 from fleetpulse.codecs.jit import inlined
+from fleetpulse.state.cast import code
 from fleetpulse.state.facts import Cause
 from fleetpulse.state.geofence import positioned
 
-_FRAME, _DEADLINE = int(Cause.FRAME), int(Cause.DEADLINE)
+_FRAME, _DEADLINE = code(Cause.FRAME), code(Cause.DEADLINE)
+NO_CONDITION = code(0)
 _NONE = np.uint64(0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state import geofence
-from fleetpulse.state.cast import real
+from fleetpulse.state.cast import code, real
 from fleetpulse.state.facts import Condition
 from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, GOOD_JURISDICTION, GOOD_ZONE, positioned
 from fleetpulse.state.intervals import metres
@@ -20,9 +20,9 @@ from fleetpulse.state.vehicle import Flag
 SAG_CLEAR = 1.02
 """A voltage is good again at this multiple of the limit, under load."""
 
-_CHARGING, _LOCKED, _IN_USE, _MOVING = int(Status.CHARGING), int(Status.LOCKED), int(Status.IN_USE), int(Status.MOVING)
-_TIPPED_BIT, _CRASH_BIT, _TAMPER_BIT = int(Status.TIPPED), int(Status.CRASH), int(Status.TAMPER)
-_PICKED_UP, _ANCHORED = int(Flag.PICKED_UP), int(Flag.ANCHORED)
+_CHARGING, _LOCKED, _IN_USE, _MOVING = code(Status.CHARGING), code(Status.LOCKED), code(Status.IN_USE), code(Status.MOVING)
+_TIPPED_BIT, _CRASH_BIT, _TAMPER_BIT = code(Status.TIPPED), code(Status.CRASH), code(Status.TAMPER)
+_PICKED_UP, _ANCHORED = code(Flag.PICKED_UP), code(Flag.ANCHORED)
 LOW, UNRENTABLE, HOT = 1 << Condition.LOW_BATTERY, 1 << Condition.UNRENTABLE_BATTERY, 1 << Condition.OVER_TEMPERATURE
 FENCE, OUTSIDE, CRASH = 1 << Condition.GEOFENCE, 1 << Condition.OUTSIDE_JURISDICTION, 1 << Condition.CRASH
 TIPPED, THEFT, TAMPER = 1 << Condition.TIPPED, 1 << Condition.THEFT, 1 << Condition.TAMPER
@@ -68,7 +68,7 @@ def displaced_m(v: Any, f: Any, rules: Any) -> float:
     if not v.flag_bits & _ANCHORED or not trusted(f, rules):
         return np.nan
     away = metres(v.locked_latitude_e7, v.locked_longitude_e7, f.latitude_e7, f.longitude_e7)
-    return away - v.locked_accuracy_m - accuracy_of(f, rules)
+    return away - real(v.locked_accuracy_m) - accuracy_of(f, rules)
 
 
 @inlined

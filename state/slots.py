@@ -11,7 +11,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from fleetpulse.codecs.jit import inlined, kernel
-from fleetpulse.state.cast import whole
+from fleetpulse.state.cast import code, whole
 from fleetpulse.state.prefetch import prefetch
 from fleetpulse.state.vehicle import FOREVER_MS, HEADER_T, STORE_T, Flag
 
@@ -19,7 +19,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _ZERO = np.uint64(0)
-_LIVE = int(Flag.LIVE)
+_LIVE = code(Flag.LIVE)
 
 
 @inlined

@@ -8,16 +8,16 @@ from typing import Any
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.state import pools, report, slots, windows
-from fleetpulse.state.cast import whole
+from fleetpulse.state.cast import code, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, FOREVER_MS, Pool
 from fleetpulse.state.windows import PATIENCE_MS
 
 FACTS_A_SLOT = 3
 WINDOWS_A_SLOT = 2
-_OFFLINE, _MISSING = int(Condition.OFFLINE), int(Condition.MISSING)
-_RAISED, _EVICTED = int(Fact.RAISED), int(Fact.EVICTED)
-_GAPS, _DWELLS, _TRIPS = int(Pool.GAPS), int(Pool.DWELLS), int(Pool.TRIPS)
+_OFFLINE, _MISSING = code(Condition.OFFLINE), code(Condition.MISSING)
+_RAISED, _EVICTED = code(Fact.RAISED), code(Fact.EVICTED)
+_GAPS, _DWELLS, _TRIPS = code(Pool.GAPS), code(Pool.DWELLS), code(Pool.TRIPS)
 
 
 @inlined
@@ -35,7 +35,7 @@ def _silent(header: Any, facts: Any, v: Any, slot: int, condition: int, limit_ms
 @inlined
 def _evict(header: Any, store: Any, facts: Any, v: Any, slot: int, deadline_ms: int) -> None:
     """Forget a vehicle, its windows being closed."""
-    row = report.blank(header, facts, v, slot, _EVICTED, 0)
+    row = report.blank(header, facts, v, slot, _EVICTED, report.NO_CONDITION)
     report.of_deadline(row, deadline_ms)
     header.evicted += 1
     if v.gaps:

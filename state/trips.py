@@ -7,12 +7,14 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import MISSING_E7, Status
 from fleetpulse.state import pools, report
+from fleetpulse.state.cast import code
 from fleetpulse.state.facts import Fact
 from fleetpulse.state.vehicle import Pool
 
-_POOL = int(Pool.TRIPS)
-_IN_USE, _LOCKED = int(Status.IN_USE), int(Status.LOCKED)
-_STARTED, _ENDED, _PAUSED, _RESUMED = int(Fact.TRIP_STARTED), int(Fact.TRIP_ENDED), int(Fact.TRIP_PAUSED), int(Fact.TRIP_RESUMED)
+_POOL = code(Pool.TRIPS)
+_IN_USE, _LOCKED = code(Status.IN_USE), code(Status.LOCKED)
+_STARTED, _ENDED, _PAUSED, _RESUMED = code(Fact.TRIP_STARTED), code(Fact.TRIP_ENDED), code(Fact.TRIP_PAUSED), code(Fact.TRIP_RESUMED)
+_AT_START, _AT_END = code(0), code(1)
 _NONE = np.uint64(0)
 
 
@@ -32,7 +34,7 @@ def _mark(header: Any, store: Any, v: Any, end: int) -> None:
 
 @inlined
 def _report(header: Any, facts: Any, v: Any, slot: int, trip: Any, fact: int, f: Any, at: int, time_ms: int) -> Any:
-    row = report.blank(header, facts, v, slot, fact, 0)
+    row = report.blank(header, facts, v, slot, fact, report.NO_CONDITION)
     report.of_frame(row, f, at, time_ms)
     row.trip_hi = trip.trip_hi
     row.trip_lo = trip.trip_lo
@@ -58,7 +60,7 @@ def _start(header: Any, store: Any, facts: Any, v: Any, slot: int, f: Any, at: i
     trip.start_longitude_e7 = v.longitude_e7
     row = _report(header, facts, v, slot, trip, _STARTED, f, at, time_ms)
     row.value[0] = v.odometer_m
-    _mark(header, store, v, 0)
+    _mark(header, store, v, _AT_START)
 
 
 @inlined
@@ -77,7 +79,7 @@ def _end(header: Any, store: Any, facts: Any, v: Any, slot: int, f: Any, at: int
     pools.give(header, store.trips, _POOL, v.trip)
     v.trip = 0
     v.trips += 1
-    _mark(header, store, v, 1)
+    _mark(header, store, v, _AT_END)
 
 
 @inlined

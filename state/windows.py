@@ -11,13 +11,14 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import MISSING_E7, MISSING_INT
 from fleetpulse.state import pools
-from fleetpulse.state.cast import real
+from fleetpulse.state.cast import code, real
 from fleetpulse.state.geofence import positioned
 from fleetpulse.state.vehicle import Pool
 
 GRACE_MS = 2_000
 PATIENCE_MS = 60_000
-_POOL = int(Pool.BEFORE)
+_POOL = code(Pool.BEFORE)
+_SPEED, _VOLTAGE, _CURRENT, _TEMPERATURE, _AMBIENT, _RMS, _BAND1, _BAND2, _BAND3, _BAND4 = (code(i) for i in range(10))
 
 
 @inlined
@@ -115,16 +116,16 @@ def fold(w: Any, f: Any, time_ms: int) -> None:
     w.current_min = _lower(w.current_min, f.battery_current_a)
     w.temperature_max = _higher(w.temperature_max, f.battery_temperature_c)
     w.tyre_min = _lower(w.tyre_min, tyre_min(f))
-    _sample(w, 0, f.speed_mps)
-    _sample(w, 1, f.battery_voltage_v)
-    _sample(w, 2, f.battery_current_a)
-    _sample(w, 3, f.battery_temperature_c)
-    _sample(w, 4, f.ambient_temperature_c)
-    _sample(w, 5, f.accel_rms_mps2)
-    _sample(w, 6, f.vibration_band1_rms_mps2)
-    _sample(w, 7, f.vibration_band2_rms_mps2)
-    _sample(w, 8, f.vibration_band3_rms_mps2)
-    _sample(w, 9, f.vibration_band4_rms_mps2)
+    _sample(w, _SPEED, f.speed_mps)
+    _sample(w, _VOLTAGE, f.battery_voltage_v)
+    _sample(w, _CURRENT, f.battery_current_a)
+    _sample(w, _TEMPERATURE, f.battery_temperature_c)
+    _sample(w, _AMBIENT, f.ambient_temperature_c)
+    _sample(w, _RMS, f.accel_rms_mps2)
+    _sample(w, _BAND1, f.vibration_band1_rms_mps2)
+    _sample(w, _BAND2, f.vibration_band2_rms_mps2)
+    _sample(w, _BAND3, f.vibration_band3_rms_mps2)
+    _sample(w, _BAND4, f.vibration_band4_rms_mps2)
 
 
 @inlined
@@ -158,24 +159,24 @@ def close(header: Any, windows: Any, v: Any, slot: int, w: Any, window_ms: int) 
     row.in_use_s = w.in_use_s
     row.charging_s = w.charging_s
     row.moving_s = w.moving_s
-    row.speed_mean_mps = _mean(w, 0)
+    row.speed_mean_mps = _mean(w, _SPEED)
     row.speed_max_mps = w.speed_max
     row.soc_first_pct = w.soc_first
     row.soc_last_pct = w.soc_last
     row.soc_min_pct = w.soc_min
-    row.voltage_mean_v = _mean(w, 1)
+    row.voltage_mean_v = _mean(w, _VOLTAGE)
     row.voltage_min_v = w.voltage_min
-    row.current_mean_a = _mean(w, 2)
+    row.current_mean_a = _mean(w, _CURRENT)
     row.current_min_a = w.current_min
     row.energy_out_wh = w.energy_out_wh
-    row.battery_temperature_mean_c = _mean(w, 3)
+    row.battery_temperature_mean_c = _mean(w, _TEMPERATURE)
     row.battery_temperature_max_c = w.temperature_max
-    row.ambient_temperature_mean_c = _mean(w, 4)
-    row.accel_rms_mean_mps2 = _mean(w, 5)
-    row.vibration_band1_mean_mps2 = _mean(w, 6)
-    row.vibration_band2_mean_mps2 = _mean(w, 7)
-    row.vibration_band3_mean_mps2 = _mean(w, 8)
-    row.vibration_band4_mean_mps2 = _mean(w, 9)
+    row.ambient_temperature_mean_c = _mean(w, _AMBIENT)
+    row.accel_rms_mean_mps2 = _mean(w, _RMS)
+    row.vibration_band1_mean_mps2 = _mean(w, _BAND1)
+    row.vibration_band2_mean_mps2 = _mean(w, _BAND2)
+    row.vibration_band3_mean_mps2 = _mean(w, _BAND3)
+    row.vibration_band4_mean_mps2 = _mean(w, _BAND4)
     row.tyre_pressure_min_kpa = w.tyre_min
     row.soh_pct = w.soh
     row.cycles = w.cycles

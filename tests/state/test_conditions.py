@@ -13,7 +13,7 @@ RAISED, CLEARED = Fact.RAISED, Fact.CLEARED
 LOW, UNRENTABLE, FENCE, CRASH = Condition.LOW_BATTERY, Condition.UNRENTABLE_BATTERY, Condition.GEOFENCE, Condition.CRASH
 THEFT, TIPPED, TAMPER, SENSOR = Condition.THEFT, Condition.TIPPED, Condition.TAMPER, Condition.SENSOR
 NAN = float("nan")
-HERE = {"latitude_e7": 525_000_000, "longitude_e7": 134_000_000, "horizontal_accuracy_m": 3.0}
+HERE: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 134_000_000, "horizontal_accuracy_m": 3.0}
 """In the middle of the service area."""
 
 
@@ -186,7 +186,7 @@ def test_one_entry_into_a_zone_is_one_fact_however_the_position_jitters() -> Non
     story = Story()
     track = [-60, -30, -10, 4, 12, 6, 2, 9, 7, 12, 8, -3, 15, 4, -6, 18, 9, 2, 7, -9, 3, -20, -24, -26, -60]
     for i, metres in enumerate(track):
-        here = {"latitude_e7": edge_e7 + round(metres / 0.0111195), "longitude_e7": 134_100_000, "horizontal_accuracy_m": 5.0}
+        here: dict[str, Any] = {"latitude_e7": edge_e7 + round(metres / 0.0111195), "longitude_e7": 134_100_000, "horizontal_accuracy_m": 5.0}
         story.frame(4 * i, status=Status.IN_USE | Status.MOVING, **here)
     result = story.result()
     assert [name for name in names(result) if "geofence" in name[0]] == [(raised(FENCE), 4 * 10), (cleared(FENCE), 4 * 23)]
@@ -196,21 +196,21 @@ def test_one_entry_into_a_zone_is_one_fact_however_the_position_jitters() -> Non
 
 
 def test_a_zone_holds_for_its_vehicle_types_only() -> None:
-    square = {"latitude_e7": 525_000_000, "longitude_e7": 133_900_000, "horizontal_accuracy_m": 3.0}
+    square: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 133_900_000, "horizontal_accuracy_m": 3.0}
     for model, expected in ((1, [(raised(FENCE), 10)]), (3, [])):
         assert names(Story().frame(0, model_id=model, **square).frame(10, model_id=model, **square).result()) == expected
 
 
 def test_outside_of_the_service_area_counts_when_it_stands_or_is_ridden_not_when_it_is_carried() -> None:
-    outside = {"latitude_e7": 525_000_000, "longitude_e7": 134_900_000, "horizontal_accuracy_m": 3.0}
+    outside: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 134_900_000, "horizontal_accuracy_m": 3.0}
     for status, expected in ((0, 1), (Status.IN_USE | Status.MOVING, 1), (Status.MOVING, 0)):
         told = names(Story().frame(0, status=status, **outside).frame(10, status=status, **outside).result())
         assert [name for name in told if "geofence" in name[0]] == [(raised(FENCE), 10)] * expected
 
 
 def test_a_vehicle_that_leaves_the_jurisdiction_stays_in_its_city_until_another_has_it() -> None:
-    away = {"latitude_e7": 525_000_000, "longitude_e7": 135_500_000}
-    village = {"latitude_e7": 525_000_000, "longitude_e7": 137_000_000}
+    away: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 135_500_000}
+    village: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 137_000_000}
     story = Story().frame(0, **HERE).frame(10, **away).frame(20, **away).frame(30, **village)
     result = story.result()
     outside = result.facts[result.facts["condition"] == Condition.OUTSIDE_JURISDICTION]
@@ -218,7 +218,7 @@ def test_a_vehicle_that_leaves_the_jurisdiction_stays_in_its_city_until_another_
 
 
 def test_a_poor_position_decides_nothing() -> None:
-    far = {"latitude_e7": 525_000_000, "longitude_e7": 134_900_000, "horizontal_accuracy_m": 101.0}
+    far: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 134_900_000, "horizontal_accuracy_m": 101.0}
     assert names(Story().frame(0, **far).frame(20, **far).result()) == []
 
 

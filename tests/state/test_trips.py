@@ -29,7 +29,7 @@ def test_in_use_again_within_the_dwell_goes_on_with_the_trip() -> None:
 
 def test_way_and_energy_are_those_of_the_time_in_use() -> None:
     """200 m in use, 5 m pushed within the dwell, 5 m after it; 100 W for 20 s."""
-    power = {"battery_voltage_v": 40.0, "battery_current_a": -2.5}
+    power: dict[str, Any] = {"battery_voltage_v": 40.0, "battery_current_a": -2.5}
     story = Story().frame(0, odometer_m=0, battery_soc_pct=80, **RIDE, **power)
     story.frame(10, odometer_m=100, **RIDE, **power).frame(20, odometer_m=200, **PARK, **power)
     end = story.frame(22, odometer_m=205, **PARK).frame(30, odometer_m=210, **PARK).result().facts[1]
@@ -54,7 +54,7 @@ def test_a_trip_that_begins_without_an_id_takes_the_first_it_hears() -> None:
 
 
 def test_locked_in_use_is_a_pause_if_it_was_unlocked_before() -> None:
-    locked = {**RIDE, "status": Status.IN_USE | Status.LOCKED}
+    locked: dict[str, Any] = {**RIDE, "status": Status.IN_USE | Status.LOCKED}
     story = (
         Story()
         .frame(0, **locked)

@@ -76,7 +76,7 @@ def test_what_lies_between_two_frames_is_shared_by_the_windows_it_lies_in() -> N
     seconds       50         60              80
     frames        x----------|---------------x     30 s in use, 90 m, 108 W: a third lies in the first window
     """
-    ride = {"status": Status.IN_USE | Status.MOVING, "battery_voltage_v": 36.0, "battery_current_a": -3.0}
+    ride: dict[str, Any] = {"status": Status.IN_USE | Status.MOVING, "battery_voltage_v": 36.0, "battery_current_a": -3.0}
     story = Story().frame(50, odometer_m=1000, altitude_m=10, **ride).frame(80, odometer_m=1090, altitude_m=13, **ride)
     first, second = story.ticks(81, 200).result().windows
     for window, part in ((first, 1 / 3), (second, 2 / 3)):
@@ -88,7 +88,7 @@ def test_what_lies_between_two_frames_is_shared_by_the_windows_it_lies_in() -> N
 
 
 def test_an_interval_longer_than_a_minute_is_silence() -> None:
-    ride = {"status": Status.IN_USE, "battery_voltage_v": 36.0, "battery_current_a": -3.0}
+    ride: dict[str, Any] = {"status": Status.IN_USE, "battery_voltage_v": 36.0, "battery_current_a": -3.0}
     story = Story().frame(0, odometer_m=0, **ride)
     result = story.ticks(1, 60).frame(61, odometer_m=300, **ride).ticks(62, 200).result()
     assert [(w["in_use_s"], w["energy_out_wh"], w["distance_m"]) for w in result.windows] == [(0, 0, 0)] * 2
@@ -107,7 +107,7 @@ def test_an_interval_longer_than_a_minute_is_silence() -> None:
     ],
 )
 def test_the_way_is_by_odometer_or_by_position(moved: dict[str, Any], status: int, metres: float) -> None:
-    here = {"latitude_e7": 525_000_000, "longitude_e7": 134_000_000, "status": status}
+    here: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 134_000_000, "status": status}
     story = Story().frame(0, odometer_m=1000, **here).frame(10, **{**here, **moved}).ticks(11, 121)
     assert story.result().windows["distance_m"][0] == pytest.approx(metres, abs=0.1)
 
