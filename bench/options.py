@@ -1,7 +1,7 @@
 """What a person can ask of a benchmark: how much, with which seed, where its files go. Data only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench"
@@ -25,7 +25,7 @@ class Options:
     only: tuple[str, ...] = ()
     plots: Path | None = None
     say: Callable[[str], None] = print
-    cache: Path = CACHE
+    cache: Path = field(default_factory=lambda: CACHE)
 
     def wants(self, part: str) -> bool:
         return not self.only or part in self.only

@@ -20,7 +20,7 @@ LOW_BATTERY_PCT = 15.0
 RELATIVE_ERROR = 1e-6
 """Of a mean: systems add the speeds in different orders, and ours keeps them as 32-bit floats."""
 CLOSER_PREFIX = "00000000-0000-4000-8000-"
-"""Device ids of the frames, one a partition and ten minutes later, that close all windows before; their own windows do not count."""
+"""Device ids of later frames, one a partition, that close all windows before; their own windows do not count."""
 
 Window = tuple[str, int]
 """Device id and start of the window, ms since 1970."""

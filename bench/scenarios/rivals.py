@@ -16,13 +16,13 @@ from fleetpulse.bench.contest import RIVALS, Form, Place, Rival, RivalError
 from fleetpulse.bench.maven import MissingToolError
 from fleetpulse.bench.options import Options
 from fleetpulse.bench.report import Report
+from fleetpulse.bench.window_task import GRACE_MS
 
 PARTITIONS = 4
 VEHICLES = 50_000
 FRAMES = 1_200_000
 INTERVAL_MS = 10_000
 LIMIT_S = 240.0
-CLOSER_DELAY_MS = 600_000
 
 
 def run(options: Options, report: Report) -> None:
@@ -51,7 +51,7 @@ class Samples:
         self._wanted: dict[int, task.Results] = {}
         self._filled: set[str] = set()
         self._closers = _closing_vehicles(frames)
-        self._closed_ms = int(frames["time_ms"].max()) + CLOSER_DELAY_MS
+        self._nudges = 0
 
     def get(self, share: float, form: Form) -> tuple[str, int, task.Results]:
         """Topic, how many frames it holds, and what they must lead to."""
@@ -64,14 +64,18 @@ class Samples:
             given = payloads.make(self._frames[:n], wire, pack=form == "protobuf_packed", partitions=PARTITIONS)
             topic.create(self._address, name, PARTITIONS)
             topic.fill(self._address, name, given.records())
-            self.close_windows(name, form)
+            self.close_windows(name, n, form)
             self._filled.add(name)
         return name, n, self._wanted[n]
 
-    def close_windows(self, name: str, form: Form) -> None:
-        """Write a frame of a later time to each partition, so that every window before is closed."""
-        self._closed_ms += 1
-        self._closers["time_ms"] = self._closers["append_ms"] = self._closed_ms
+    def close_windows(self, name: str, n: int, form: Form) -> None:
+        """Write to each partition a frame that is late enough to close every window of the first n frames.
+
+        And hardly later: Kafka Streams drops windows from its store, unsent, once stream time is a window and its grace past their start.
+        """
+        self._nudges += 1
+        last_end_ms = (int(self._frames["time_ms"][:n].max()) // task.WINDOW_MS + 1) * task.WINDOW_MS
+        self._closers["time_ms"] = self._closers["append_ms"] = last_end_ms + GRACE_MS + self._nudges
         wire: payloads.Form = "json" if form == "json" else "protobuf"
         topic.fill(self._address, name, payloads.single(self._closers, wire, PARTITIONS).records())
 
@@ -90,7 +94,7 @@ def _contest(rival: Rival, place: Place, samples: Samples, report: Report) -> No
     source, frames, wanted = samples.get(rival.share, rival.form)
 
     def nudge() -> None:
-        samples.close_windows(source, rival.form)
+        samples.close_windows(source, frames, rival.form)
 
     try:
         outcomes = [contest.run(rival, place, source=source, wanted=wanted, limit_s=LIMIT_S, nudge=nudge) for _ in range(rival.runs)]

@@ -109,7 +109,8 @@ public final class Rival {
                 (key, frame, into) -> into.add(frame),
                 Materialized.<Bytes, Accumulator, WindowStore<Bytes, byte[]>>as("windows")
                     .withKeySerde(keys)
-                    .withValueSerde(json(Accumulator.class)))
+                    .withValueSerde(json(Accumulator.class))
+                    .withCachingDisabled())
             .toStream()
             .map((windowed, into) -> KeyValue.pair(windowed.key(), into.close(windowed.window().start())));
     windows.to(System.getenv("RIVAL_WINDOWS"), Produced.with(keys, json(Window.class)));
