@@ -30,3 +30,9 @@ def always_inlined(function: F) -> F:
     """As inlined, whatever its size: for parts whose arguments are constants at each place of call, so that tables fold away."""
     compiled: F = numba.njit(function, error_model="numpy", nogil=True, forceinline=True)
     return compiled
+
+
+def merged(function: F) -> F:
+    """A part with one caller or two, on the path of every row: always merged into it. A call would copy each array's descriptor."""
+    compiled: F = numba.njit(function, error_model="numpy", nogil=True, forceinline=True)
+    return compiled

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import FIELDS, Status
 from fleetpulse.state import audit, conditions, geofence, intervals, report, signals, slots, timers, trips, windows
 from fleetpulse.state.cast import code, real, whole
@@ -39,7 +39,7 @@ def _admit(header: Any, store: Any, blank: Any, f: Any) -> int:
     return slot
 
 
-@inlined
+@merged
 def _hear(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, first_sight: bool) -> None:
     """Any frame that is no duplicate proves that the vehicle is there, whatever its clock says."""
     alive_ms = header.stream_ms - header.outage_ms
@@ -65,7 +65,7 @@ def _hear(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: An
         windows.due_by(header, store, slot, timers.next_of(header, store, v, rules))
 
 
-@inlined
+@merged
 def _keep(v: Any, f: Any, tyre_kpa: float, told: Any) -> None:
     """Last good values: a missing one never overwrites."""
     v.status = f.status
@@ -92,7 +92,7 @@ def _keep(v: Any, f: Any, tyre_kpa: float, told: Any) -> None:
         v.firmware_version = f.firmware_version
 
 
-@inlined
+@merged
 def _newest(
     header: Any,
     store: Any,
@@ -177,7 +177,7 @@ def _late(header: Any, out: Any, told: Any, v: Any, slot: int, f: Any, at: int, 
         v.late_raised |= bits
 
 
-@inlined
+@merged
 def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed: int) -> None:
     """Take the frame at row `at`, of the vehicle in slot `guessed` most likely. There is room for all that it may write."""
     rules = told.rules[0]

@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.codecs.jit import inlined, kernel, merged
 from fleetpulse.codecs.schema import MISSING_E7
 from fleetpulse.state.cast import real, whole
 
@@ -28,8 +28,8 @@ FAR_M = 1e9
 JURISDICTION, SERVICE_AREA, NO_GO = 1, 2, 3
 KINDS = {"jurisdiction": JURISDICTION, "service_area": SERVICE_AREA, "no_go": NO_GO}
 ALL_TYPES = 0xFFFFFFFF
-OUT = -(1 << 40)
-"""In place of a cell's number or content: outside of the raster."""
+LISTED, OUT = -1, -2
+"""In place of a cell's verdict: see its list; there is no cell."""
 BAD_ZONE, GOOD_ZONE, BAD_JURISDICTION, GOOD_JURISDICTION = 1, 2, 4, 8
 
 
@@ -86,7 +86,8 @@ class Geofence:
     cities   (C,) CITY by code
     zones    (Z,) ZONE in the order of cities and their files; zone code = index + 1
     points   (P, 2) float64, metres on the city's plane
-    cells    (cells,) int32, the verdict on every position in it for every vehicle type; negative: -1 - where its entries begin
+    cells    (cells,) int8, the verdict on every position in it for every vehicle type; LISTED: that depends
+    lists    (cells,) int32, of a listed cell: where its entries begin
     entries  (E,) int32, for each listed cell the number of zones, then for each zone index * 2 + (1 if near its edge)
     names    (Z,) of the zones
     """
@@ -94,7 +95,8 @@ class Geofence:
     cities: NDArray[Any]
     zones: NDArray[Any]
     points: NDArray[np.float64]
-    cells: NDArray[np.int32]
+    cells: NDArray[np.int8]
+    lists: NDArray[np.int32]
     entries: NDArray[np.int32]
     names: tuple[str, ...]
 
@@ -103,6 +105,7 @@ CITIES_T = numba.from_dtype(CITY)[::1]
 ZONES_T = numba.from_dtype(ZONE)[::1]
 POINTS_T = types.float64[:, ::1]
 INTS_T = types.int32[::1]
+BYTES_T = types.int8[::1]
 
 
 @inlined
@@ -152,6 +155,7 @@ def compile_cities(cities: Sequence[CityLike | None], vehicle_types: Sequence[st
     names: list[str] = []
     points: list[tuple[float, float]] = []
     cells: list[int] = []
+    lists: list[int] = []
     entries: list[int] = []
     for code, city in enumerate(cities):
         if city is None:
@@ -184,13 +188,15 @@ def compile_cities(cities: Sequence[CityLike | None], vehicle_types: Sequence[st
         head["first_zone"], head["last_zone"] = first_zone, len(zones)
         for listed in _raster(head, zones, first_zone, np.array(points), margin_m, first_cell=len(cells)):
             verdict = _verdict(listed, zones, int(head["service_types"]))
-            cells.append(-1 - len(entries) if verdict is None else verdict)
+            cells.append(LISTED if verdict is None else verdict)
+            lists.append(len(entries))
             entries += () if verdict is not None else (len(listed), *listed)
     return Geofence(
         cities=table,
         zones=np.array(zones, dtype=ZONE),
         points=np.array(points, dtype=np.float64).reshape(-1, 2),
-        cells=np.array(cells, dtype=np.int32),
+        cells=np.array(cells, dtype=np.int8),
+        lists=np.array(lists, dtype=np.int32),
         entries=np.array(entries, dtype=np.int32),
         names=tuple(names),
     )
@@ -259,7 +265,7 @@ def cell_of(city: Any, x: float, y: float) -> int:
     return whole(city.cell) + row * whole(city.columns) + column
 
 
-@inlined
+@merged
 def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: int, accuracy_m: float, leave_m: float) -> int:
     """What a position says: BAD_ZONE, GOOD_ZONE, BAD_JURISDICTION, GOOD_JURISDICTION bits; neither of a pair: too near to say.
 
@@ -270,12 +276,12 @@ def judge(told: Any, city_code: int, type_bit: int, latitude: int, longitude: in
     x = (real(longitude) - real(city.origin_longitude)) * city.x_m
     y = (real(latitude) - real(city.origin_latitude)) * E7_M
     cell = cell_of(city, x, y)
-    begin = whole(told.cells[cell]) if cell >= 0 else OUT
-    if begin >= 0:
-        return begin
+    known = whole(told.cells[cell]) if cell >= 0 else OUT
+    if known >= 0:
+        return known
     no_go, service, jurisdiction = -FAR_M, -FAR_M, -FAR_M
-    if begin != OUT:
-        first = -1 - begin
+    if known == LISTED:
+        first = whole(told.lists[cell])
         for e in range(first + 1, first + 1 + told.entries[first]):
             entry = whole(told.entries[e])
             zone = told.zones[entry >> 1]

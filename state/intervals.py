@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import MISSING_E7, Status
 from fleetpulse.state.cast import code, real
 from fleetpulse.state.geofence import E7_M, positioned
@@ -30,7 +30,7 @@ def metres(latitude_a: int, longitude_a: int, latitude_b: int, longitude_b: int)
     return real(np.sqrt(dx * dx + dy * dy))
 
 
-@inlined
+@merged
 def way(v: Any, f: Any, dt_ms: int) -> float:
     """Metres from the newest frame to f: by odometer where both have one, else by position while the vehicle moves; 0 for a jump."""
     most = FASTEST_MPS * dt_ms * 1e-3 + SLACK_M
@@ -45,7 +45,7 @@ def way(v: Any, f: Any, dt_ms: int) -> float:
     return 0.0
 
 
-@inlined
+@merged
 def rise(v: Any, f: Any, dt_ms: int) -> float:
     """Metres climbed, while the vehicle moves."""
     if dt_ms <= LONGEST_MS and ((v.status | f.status) & _MOVING) != 0 and f.altitude_m > v.altitude_m:
@@ -59,7 +59,7 @@ def _power_w(voltage_v: Any, current_a: Any) -> float:
     return real(voltage_v) * -real(current_a) if current_a < 0.0 and voltage_v > 0.0 else 0.0
 
 
-@inlined
+@merged
 def energy_wh(v: Any, f: Any, dt_ms: int) -> float:
     """Energy taken from the battery, by the trapezoid rule."""
     if dt_ms > LONGEST_MS:
@@ -68,7 +68,7 @@ def energy_wh(v: Any, f: Any, dt_ms: int) -> float:
     return (before + _power_w(f.battery_voltage_v, f.battery_current_a)) * 0.5 * dt_ms * 1e-3 / 3600.0
 
 
-@inlined
+@merged
 def add(w: Any, status: int, seconds: float, part: float, way_m: float, rise_m: float, out_wh: float) -> None:
     """Add `part` of an interval of `seconds` in `status` to a window."""
     w.distance_m += np.float32(way_m * part)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import types
 
-from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.codecs.jit import inlined, kernel, merged
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.state import conditions, frame, report, signals, slots, timers
@@ -86,7 +86,7 @@ def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
         v.flag_bits &= 0xFF ^ (_PICKED_UP | _ANCHORED)
 
 
-@inlined
+@merged
 def _look_ahead(header: Any, store: Any, frames: Any, row: int) -> None:
     """Guess the slot of a row that comes later and have its record fetched; and the place in the table of one that comes later still."""
     if row + AHEAD < len(frames):

@@ -70,7 +70,7 @@ def told(parameters: Parameters) -> Told:
     """Parameters as kernels read them."""
     fence = parameters.geofence
     numbers = (parameters.record, vehicle.blank(), parameters.models_record, parameters.known_models)
-    return Told(*map(records, (*numbers, fence.cities, fence.zones, fence.points, fence.cells, fence.entries)))
+    return Told(*map(records, (*numbers, fence.cities, fence.zones, fence.points, fence.cells, fence.lists, fence.entries)))
 
 
 class Shard:

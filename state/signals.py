@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state import geofence
-from fleetpulse.state.cast import code, real
+from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition
-from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, GOOD_JURISDICTION, GOOD_ZONE, positioned
+from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, E7_M, GOOD_JURISDICTION, GOOD_ZONE, positioned
 from fleetpulse.state.intervals import metres
 from fleetpulse.state.vehicle import Flag
 
@@ -50,7 +50,7 @@ def trusted(f: Any, rules: Any) -> bool:
     return positioned(f) and accuracy_of(f, rules) <= rules.fix_worst_m
 
 
-@inlined
+@merged
 def anchor(v: Any, f: Any, rules: Any) -> None:
     """Remember where the vehicle was locked: the first trusted position since it has been locked and not in use."""
     if f.status & (_LOCKED | _IN_USE) != _LOCKED or v.flag_bits & _PICKED_UP:
@@ -72,6 +72,13 @@ def displaced_m(v: Any, f: Any, rules: Any) -> float:
 
 
 @inlined
+def _strayed(v: Any, f: Any, rules: Any) -> bool:
+    """Whether displaced_m is above the limit; most often it is so near that no distance need be computed."""
+    steps = abs(whole(v.locked_latitude_e7) - f.latitude_e7) + abs(whole(v.locked_longitude_e7) - f.longitude_e7)
+    return steps * E7_M > rules.theft_distance_m and displaced_m(v, f, rules) > rules.theft_distance_m
+
+
+@merged
 def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
     """Bad, good, known bits of charge, temperature, voltage."""
     bad, good, known = 0, 0, 0
@@ -110,7 +117,7 @@ def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
     return bad, good, known
 
 
-@inlined
+@merged
 def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: bool) -> tuple[int, int, int]:
     """Bad, good, known bits of crash, fall, theft, tampering, tyres, faults, sensors."""
     bad, good, known = 0, 0, TIPPED | TAMPER | FAULT | SENSOR
@@ -144,17 +151,17 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: 
         known |= THEFT
         good |= THEFT
     else:
-        away = displaced_m(v, f, rules)
-        if f.speed_mps > rules.theft_speed_mps or away > rules.theft_distance_m:
+        placed = v.flag_bits & _ANCHORED and trusted(f, rules)
+        if f.speed_mps > rules.theft_speed_mps or (placed and _strayed(v, f, rules)):
             known |= THEFT
             bad |= THEFT
-        elif not np.isnan(f.speed_mps) or not np.isnan(away):
+        elif placed or not np.isnan(f.speed_mps):
             known |= THEFT
             good |= THEFT
     return bad, good, known
 
 
-@inlined
+@merged
 def of_place(told: Any, v: Any, f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
     """Bad, good, known bits of the zones; a vehicle that moves and is not in use is being carried, which no zone forbids."""
     if v.city == 0 or not trusted(f, rules):

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.jit import inlined, kernel
+from fleetpulse.codecs.jit import inlined, kernel, merged
 from fleetpulse.state.cast import code, whole
 from fleetpulse.state.prefetch import prefetch
 from fleetpulse.state.vehicle import FOREVER_MS, HEADER_T, STORE_T, Flag
@@ -46,13 +46,13 @@ def find(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) 
     return -1
 
 
-@inlined
+@merged
 def expect(table: Any, device_hi: np.uint64, device_lo: np.uint64) -> None:
     """Have the vehicle's place in the table fetched."""
     prefetch(table, whole(mixed(device_hi, device_lo) & _LOW) & whole(len(table) - 1))
 
 
-@inlined
+@merged
 def guess(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64) -> int:
     """The slot that a vehicle seems to have, by its tag alone, and its record on the way to the cache; -1 when it has none."""
     mask = whole(len(table) - 1)
@@ -68,7 +68,7 @@ def guess(table: Any, vehicles: Any, device_hi: np.uint64, device_lo: np.uint64)
     return -1
 
 
-@inlined
+@merged
 def confirm(table: Any, vehicles: Any, guessed: int, device_hi: np.uint64, device_lo: np.uint64) -> int:
     """The vehicle's slot; -1 when it has none. Quick when the guess is right."""
     if guessed >= 0:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import MISSING_E7, Status
 from fleetpulse.state import pools, report
 from fleetpulse.state.cast import code
@@ -82,7 +82,7 @@ def _end(header: Any, store: Any, facts: Any, v: Any, slot: int, f: Any, at: int
     _mark(header, store, v, _AT_END)
 
 
-@inlined
+@merged
 def travel(store: Any, v: Any, way_m: float, out_wh: float) -> None:
     """Add what lies before the present frame to the trip that is going on."""
     if v.trip:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fleetpulse.codecs.schema import FRAME, MISSING_E7
 from fleetpulse.codecs.tables import WINDOW
 from fleetpulse.state.facts import FACT, Condition
-from fleetpulse.state.geofence import CITIES_T, INTS_T, POINTS_T, ZONES_T
+from fleetpulse.state.geofence import BYTES_T, CITIES_T, INTS_T, POINTS_T, ZONES_T
 from fleetpulse.state.parameters import MODEL, PARAMETER
 
 LAYOUT = 1
@@ -255,7 +255,8 @@ class Told(NamedTuple):
     cities: NDArray[Any]
     zones: NDArray[Any]
     points: NDArray[np.float64]
-    cells: NDArray[np.int32]
+    cells: NDArray[np.int8]
+    lists: NDArray[np.int32]
     entries: NDArray[np.int32]
 
 
@@ -290,7 +291,8 @@ STORE_T = _tuple(
     Store,
 )
 TOLD_T = _tuple(
-    [_records(PARAMETER), _records(VEHICLE), _records(MODEL), types.boolean[::1], CITIES_T, ZONES_T, POINTS_T, INTS_T, INTS_T], Told
+    [_records(PARAMETER), _records(VEHICLE), _records(MODEL), types.boolean[::1], CITIES_T, ZONES_T, POINTS_T, BYTES_T, INTS_T, INTS_T],
+    Told,
 )
 OUT_T = _tuple([_records(FACT), _records(WINDOW)], Out)
 

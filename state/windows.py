@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetpulse.codecs.jit import inlined
+from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import MISSING_E7, MISSING_INT
 from fleetpulse.state import pools
 from fleetpulse.state.cast import code, real
@@ -82,7 +82,7 @@ def _higher(high: Any, x: Any) -> Any:
     return x if x > high or np.isnan(high) else high
 
 
-@inlined
+@merged
 def fold(w: Any, f: Any, time_ms: int) -> None:
     """Fold a frame that lies in the window. Missing values change nothing; of two frames of one time the later one is the last."""
     at = time_ms - w.start_ms
@@ -209,7 +209,7 @@ def before_at(header: Any, store: Any, v: Any, slot: int, start_ms: int, window_
     return store.before[v.before - 1].minute
 
 
-@inlined
+@merged
 def move_on(header: Any, store: Any, windows: Any, v: Any, slot: int, time_ms: int, start_ms: int, window_ms: int) -> None:
     """The vehicle's newest event time becomes time_ms: close what that closes, and let `minute` be its window, begun at start_ms."""
     w = v.minute
