@@ -183,8 +183,8 @@ class Why(_Form):
     available: bool
     vehicle_state: VehicleState
     event_type: str
-    since_ms: int
-    for_s: int
+    since_ms: int | None = Field(None, description="Absent: since it was first seen.")
+    for_s: int | None = None
     reason: str = Field(description="One sentence.")
     event: CloudEvent | None = Field(None, description="The event that caused the state, with its evidence, as long as it is kept.")
     alerts: list[Alert]

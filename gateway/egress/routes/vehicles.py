@@ -151,12 +151,12 @@ async def why(hub: ReadyHub, device_id: DeviceId) -> Response:
         "available": vehicle["vehicle_state"] == "available",
         "vehicle_state": vehicle["vehicle_state"],
         "event_type": vehicle["event_type"],
-        "since_ms": vehicle["state_since_ms"],
-        "for_s": max(0, now_ms - vehicle["state_since_ms"]) // 1000,
         "reason": availability_view.reason(vehicle, alerts, tasks),
         "alerts": [alert_view.render(alert, now_ms=now_ms) for alert in alerts],
         "maintenance": [maintenance_view.render(task, now_ms=now_ms) for task in tasks],
     }
+    if vehicle["state_since_ms"]:  # 0: it has been in this state since it was first seen
+        answer |= {"since_ms": vehicle["state_since_ms"], "for_s": max(0, now_ms - vehicle["state_since_ms"]) // 1000}
     if change is not None and change.state == vehicle["vehicle_state"]:
         answer["event"] = orjson.Fragment(change.body)
     numbers = hub.events.select(Filter(subjects=(id_,)), after=0)[-RECENT:].tolist()

@@ -195,7 +195,7 @@ async function show(id) {
       ["Last heard", `${span((nowMs() - vehicle.last_heard_ms) / 1000)} ago`], ["Frames", `${NUMBER.format(vehicle.received)} received, ${NUMBER.format(vehicle.missing)} missing`], ["Firmware", vehicle.firmware_version || "–"], ["Shard", vehicle.shard]];
     const recent = why.recent.map((event) => el("li", {}, el("time", {}, hhmmss(Date.parse(event.time))), el("span", { class: "what" }, say(event.type.replace("eu.mobilitycorp.fleet.", ""), event.data))));
     at("drawer-body").replaceChildren(...[
-      el("div", { class: "why", tone: `var(--${why.vehicle_state})` }, el("strong", {}, why.available ? "Available" : `Not available: ${words(why.vehicle_state)}`), `${why.reason} This has lasted ${span(why.for_s)}.`),
+      el("div", { class: "why", tone: `var(--${why.vehicle_state})` }, el("strong", {}, why.available ? "Available" : `Not available: ${words(why.vehicle_state)}`), why.for_s === undefined ? why.reason : `${why.reason} This has lasted ${span(why.for_s)}.`),
       el("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
       why.alerts.length ? el("h3", {}, "Open alerts") : null, el("ol", { class: "list" }, ...why.alerts.map(alertRow)),
       why.maintenance.length ? el("h3", {}, "Maintenance") : null, el("ul", { class: "list" }, ...why.maintenance.map((task) => el("li", { class: "row" }, el("span", { class: "badge", "data-tone": task.severity }, task.severity), el("strong", {}, title(task.component)), el("span"), el("span", { class: "text" }, task.reason)))),
