@@ -16,12 +16,14 @@ AHEAD_MS = 5 * 60_000
 """A frame whose clock is further ahead of stream time is quarantined."""
 BEHIND_MS = 48 * 3_600_000
 """One whose clock is further behind too."""
+FAR_MS = 1 << 45
+"""A clock that is off by more is reported as off by this, a thousand years."""
 _BITS = len(FIELDS)
 _ONE = np.uint64(1)
 _OFFLINE, _MISSING = code(Condition.OFFLINE), code(Condition.MISSING)
 _CLEARED, _SWAPPED = code(Fact.CLEARED), code(Fact.BATTERY_SWAPPED)
 _IN_USE_OR_CHARGING = code(Status.IN_USE | Status.CHARGING)
-_SENSOR_BIT, _NOTHING = code(signals.SENSOR), code(0)
+_SENSOR_BIT, _SAG_BIT, _NOTHING = code(signals.SENSOR), code(signals.SAG), code(0)
 _NOT_LATE, _IS_LATE = code(0), code(1)
 _LIVE, _MOVED = code(Flag.LIVE), code(Flag.MOVED)
 
@@ -143,6 +145,9 @@ def _newest(
         row.first_offset = previous_offset
         row.value[0] = before_pct
         row.value[1] = f.battery_soc_pct
+        first = conditions.clear_by_hand(header, out.facts, v, slot, _SAG_BIT)  # that was the other battery
+        for i in range(first, header.facts):
+            report.of_frame(out.facts[i], f, at, time_ms)
     bad_a, good_a, known_a = signals.of_battery(f, rules, model)
     bad_b, good_b, known_b = signals.of_body(v, f, rules, model, tyre_kpa, clock_off_ms != 0)
     bad_c, good_c, known_c = signals.of_place(told, v, f, rules, model)
@@ -203,9 +208,8 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
         else:
             header.too_old += 1
         v.quarantined += 1
-        conditions.settle(
-            header, store, out.facts, told, v, slot, f, at, stream_ms, _SENSOR_BIT, _NOTHING, _SENSOR_BIT, time_ms - stream_ms
-        )
+        off_ms = min(max(time_ms, stream_ms - FAR_MS), stream_ms + FAR_MS) - stream_ms
+        conditions.settle(header, store, out.facts, told, v, slot, f, at, stream_ms, _SENSOR_BIT, _NOTHING, _SENSOR_BIT, off_ms)
         return
     clock_off_ms = max(0, time_ms - stream_ms)
     time_ms = min(time_ms, stream_ms)

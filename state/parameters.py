@@ -38,7 +38,8 @@ class ModelLike(Protocol):
 class Rules:
     """Thresholds that hold for every vehicle model. A dwell is how long something must last, in event time.
 
-    quiet_s           how long a condition without hysteresis (tipped, theft, tamper, faults, sag) must be gone before it is cleared
+    quiet_s           how long a condition without hysteresis (tipped, theft, tamper, faults) must be gone before it is cleared
+    voltage_quiet_s   the same for a voltage that sags: a dead cell shows under high load only
     sensor_dwell_s    how long implausible fields or a wrong clock must last, and be gone
     geofence_leave_m  how far on the right side of the edge a vehicle must be before a geofence violation is cleared
     fix_default_m     horizontal accuracy assumed when a position comes without one
@@ -64,6 +65,7 @@ class Rules:
     temperature_dwell_s: float = 5
     battery_dwell_s: float = 5
     voltage_dwell_s: float = 5
+    voltage_quiet_s: float = 1800
     swap_jump_pct: float = 15
     trip_end_dwell_s: float = 5
     quiet_s: float = 30
@@ -96,7 +98,7 @@ CLEAR_DWELLS: dict[Condition, str] = {
     Condition.THEFT: "quiet_s",
     Condition.TAMPER: "quiet_s",
     Condition.FAULT_CODE: "quiet_s",
-    Condition.VOLTAGE_SAG: "quiet_s",
+    Condition.VOLTAGE_SAG: "voltage_quiet_s",
     Condition.SENSOR: "sensor_dwell_s",
 }
 """How long it must be gone before it is cleared; one that is not named has hysteresis and is cleared at once."""

@@ -26,6 +26,7 @@ from fleetpulse.state.vehicle import (
     HEADER,
     LAYOUT,
     MARK,
+    PASSING,
     TRIP,
     VEHICLE,
     Out,
@@ -234,9 +235,12 @@ class Shard:
         """All that the next batch depends on, as versioned bytes; a copy. Between batches only. The inverse is restore."""
         header, store = self._header[0], self._store
         assert header["sweep_slot"] < 0, "a snapshot is taken between batches"
+        kept = self._header.copy()
+        for name in PASSING:
+            kept[name] = 0
         used = header["used"]
         parts = (
-            self._header,
+            kept,
             store.vehicles[: header["slots"]],
             store.deadlines[: header["slots"]],
             store.gaps[: used[Pool.GAPS]],

@@ -75,7 +75,7 @@ def displaced_m(v: Any, f: Any, rules: Any) -> float:
 def _strayed(v: Any, f: Any, rules: Any) -> bool:
     """Whether displaced_m is above the limit; most often it is so near that no distance need be computed."""
     steps = abs(whole(v.locked_latitude_e7) - f.latitude_e7) + abs(whole(v.locked_longitude_e7) - f.longitude_e7)
-    return steps * E7_M > rules.theft_distance_m and displaced_m(v, f, rules) > rules.theft_distance_m
+    return bool(steps * E7_M > rules.theft_distance_m and displaced_m(v, f, rules) > rules.theft_distance_m)
 
 
 @merged
@@ -105,10 +105,7 @@ def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
         elif temperature <= model.temperature_clear_c:
             good |= HOT
     voltage = real(f.battery_voltage_v)
-    if charging:
-        known |= SAG
-        good |= SAG
-    elif f.battery_current_a < 0.0 and not np.isnan(voltage):
+    if f.battery_current_a < 0.0 and not np.isnan(voltage):
         known |= SAG
         if voltage < model.voltage_limit_v:
             bad |= SAG

@@ -231,6 +231,10 @@ HEADER: np.dtype[np.void] = np.dtype(
 )
 
 
+PASSING = ("facts", "windows", "row", "guesses")
+"""What of the header means something within a batch only."""
+
+
 class Store(NamedTuple):
     """All that a shard remembers, beside its header: arrays that grow."""
 

@@ -72,9 +72,7 @@ def said(
         bad=temperature is not None and temperature > model.temperature_limit_c,
         good=temperature is not None and temperature <= model.temperature_clear_c,
     )
-    if charging:
-        result[Condition.VOLTAGE_SAG] = "good"
-    elif voltage is None or current is None or current >= 0:
+    if voltage is None or current is None or current >= 0:
         result[Condition.VOLTAGE_SAG] = "unknown"
     else:
         result[Condition.VOLTAGE_SAG] = level(voltage, bad=voltage < model.voltage_limit_v, good=voltage >= 1.02 * model.voltage_limit_v)

@@ -19,6 +19,7 @@ from tests.naive.conditions import Frame
 from tests.naive.minutes import Minute
 from tests.naive.places import city_at, distance_m, zone_depths
 
+FAR_MS = 1 << 45
 LAST_GOOD = {
     "speed": "speed_mps",
     "altitude": "altitude_m",
@@ -223,7 +224,7 @@ class NaiveShard:
         ahead_ms = time_ms - self.stream_ms
         if ahead_ms > 5 * 60_000 or -ahead_ms > 48 * 3_600_000:
             self.counters["quarantined.clock_ahead" if ahead_ms > 0 else "quarantined.too_old"] += 1
-            self.settle(v, frame, self.stream_ms, {Condition.SENSOR: "bad"}, ahead_ms)
+            self.settle(v, frame, self.stream_ms, {Condition.SENSOR: "bad"}, max(-FAR_MS, min(FAR_MS, ahead_ms)))
             return
         time_ms = min(time_ms, self.stream_ms)
         window_ms = self.parameters.window_ms
@@ -310,6 +311,10 @@ class NaiveShard:
         idle = not frame["status"] & (Status.IN_USE | Status.CHARGING)
         if soc is not None and soc_before is not None and idle and self.model(v).swappable and soc - soc_before >= self.rules.swap_jump_pct:
             self.fact(v, Fact.BATTERY_SWAPPED, None, frame=frame, event_ms=time_ms, first_offset=previous_offset, value=(soc_before, soc))
+            if Condition.VOLTAGE_SAG in v.active:  # that was the other battery
+                v.active.remove(Condition.VOLTAGE_SAG)
+                v.dwells.pop(Condition.VOLTAGE_SAG, None)
+                self.fact(v, Fact.CLEARED, Condition.VOLTAGE_SAG, frame=frame, event_ms=time_ms)
         told = conditions.said(
             frame,
             model=self.model(v),

@@ -78,7 +78,7 @@ MODELS = (
     ),
 )
 PARAMETERS = Parameters(
-    rules=Rules(offline_s=20, missing_s=40, evict_s=70, silence_jump_s=15),
+    rules=Rules(offline_s=20, missing_s=40, evict_s=70, silence_jump_s=15, voltage_quiet_s=20),
     models=MODELS,
     cities=(None, TOWN, VILLAGE),
     interval_ms=60_000,
@@ -141,7 +141,8 @@ STATUSES = (
     Status.TAMPER,
     Status.LOCKED | Status.GNSS_FIX | Status.RESERVED,
 )
-CLOCKS_MS = (0, 0, 0, -50, -1_000, -1_500, -3_000, -30_000, -63_000, -130_000, 2_000, 299_000, 301_000, 3_600_000, -172_801_000)
+FAR_MS = (2**62, -(2**62))
+CLOCKS_MS = (0, 0, 0, -50, -1_000, -1_500, -3_000, -30_000, -63_000, -130_000, 2_000, 299_000, 301_000, 3_600_000, -172_801_000, *FAR_MS)
 STEPS_MS = (0, 0, 200, 1_000, 1_000, 3_000, 7_000, 13_000, 31_000, 61_000, 400_000)
 
 

@@ -133,6 +133,16 @@ def test_a_voltage_sags_only_under_load() -> None:
     assert names(story.result()) == [(raised(Condition.VOLTAGE_SAG), 12)]
 
 
+def test_a_sag_lasts_through_calm_riding_and_ends_with_the_battery() -> None:
+    """A dead cell shows under high load only: 10 s of calm riding clear nothing (here it takes 20), another battery does."""
+    story = Story()
+    for second, voltage, current in ((0, 35, -9), (5, 35, -9), (10, 38, -2), (20, 38, -2), (25, 35, -9), (30, 38, -2), (45, 38, -2)):
+        story.frame(second, battery_voltage_v=voltage, battery_current_a=current)
+    assert names(story.result()) == [(raised(Condition.VOLTAGE_SAG), 5)]
+    story.frame(48, battery_soc_pct=98)
+    assert names(story.result())[1:] == [("battery_swapped", 48), (cleared(Condition.VOLTAGE_SAG), 48)]
+
+
 def test_faults_that_come_and_go_are_one_alarm() -> None:
     story = Story()
     for second in range(0, 120, 10):
@@ -186,7 +196,11 @@ def test_one_entry_into_a_zone_is_one_fact_however_the_position_jitters() -> Non
     story = Story()
     track = [-60, -30, -10, 4, 12, 6, 2, 9, 7, 12, 8, -3, 15, 4, -6, 18, 9, 2, 7, -9, 3, -20, -24, -26, -60]
     for i, metres in enumerate(track):
-        here: dict[str, Any] = {"latitude_e7": edge_e7 + round(metres / 0.0111195), "longitude_e7": 134_100_000, "horizontal_accuracy_m": 5.0}
+        here: dict[str, Any] = {
+            "latitude_e7": edge_e7 + round(metres / 0.0111195),
+            "longitude_e7": 134_100_000,
+            "horizontal_accuracy_m": 5.0,
+        }
         story.frame(4 * i, status=Status.IN_USE | Status.MOVING, **here)
     result = story.result()
     assert [name for name in names(result) if "geofence" in name[0]] == [(raised(FENCE), 4 * 10), (cleared(FENCE), 4 * 23)]

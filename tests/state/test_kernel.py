@@ -64,10 +64,12 @@ def test_facts_windows_and_counters_are_those_of_the_naive_twin(log: Log) -> Non
 @settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(LOGS, st.lists(st.integers(0, 100), max_size=8))
 def test_however_the_log_is_cut_facts_and_windows_are_the_same_byte_for_byte(log: Log, at: list[int]) -> None:
-    whole, parts = run(Shard(0, PARAMETERS), [log.frames]), run(Shard(0, PARAMETERS), cut(log.frames, at))
+    one, other = Shard(0, PARAMETERS), Shard(0, PARAMETERS)
+    whole, parts = run(one, [log.frames]), run(other, cut(log.frames, at))
     assert packed(parts.facts) == packed(whole.facts)
     assert packed(parts.windows) == packed(whole.windows)
     assert parts.boundaries == whole.boundaries
+    assert one.snapshot() == other.snapshot()
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)

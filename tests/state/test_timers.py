@@ -69,6 +69,13 @@ def test_a_vehicle_that_is_not_heard_of_for_long_is_forgotten_and_its_slot_taken
     assert shard.records["latitude_e7"].tolist() == [MISSING_E7] * 3
 
 
+def test_the_id_of_zeros_is_an_id_like_any_other_and_not_that_of_a_freed_slot() -> None:
+    story = Story().frame(0, who=1).ticks(1, 95).frame(96, who=0).frame(97, who=0)
+    shard = story.shard(PARAMETERS)
+    assert (shard.vehicles, shard.counters["vehicles"], shard.counters["duplicate"]) == (1, 1, 0)
+    assert shard.records["received"].tolist() == [2]
+
+
 def test_a_forgotten_vehicle_gives_back_all_its_blocks() -> None:
     """A gap, a running dwell, a trip, a window before: when it is gone, none is taken."""
     story = Story().frame(58, seq=3, battery_soc_pct=3, status=4).frame(60, seq=9, battery_soc_pct=3, status=4)
