@@ -3,67 +3,22 @@
 Without the engine's bounds: any number of gaps and older boots. Gives facts and windows as dictionaries; None: missing.
 """
 
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fleetpulse.codecs.operations import Operation
-from fleetpulse.codecs.schema import FIELDS, Kind, Status
-from fleetpulse.state.facts import VALUE_NAMES, Cause, Condition, Fact
+from fleetpulse.codecs.schema import Kind, Status
+from fleetpulse.state.facts import Cause, Condition, Fact
 from fleetpulse.state.parameters import CLEAR_DWELLS, RAISE_DWELLS, Parameters
 from tests.naive import conditions
-from tests.naive.audit import SetAuditor
 from tests.naive.conditions import Frame
 from tests.naive.minutes import Minute
-from tests.naive.places import city_at, distance_m, zone_depths
+from tests.naive.places import city_at, distance_m
+from tests.naive.values import model_of, values
+from tests.naive.vehicle import LAST_GOOD, Trip, Vehicle, frame_of
 
 FAR_MS = 1 << 45
-LAST_GOOD = {
-    "speed": "speed_mps",
-    "altitude": "altitude_m",
-    "soc": "battery_soc_pct",
-    "voltage": "battery_voltage_v",
-    "current": "battery_current_a",
-    "odometer": "odometer_m",
-}
-
-
-@dataclass
-class Trip:
-    id: int
-    started_ms: int
-    soc_pct: float | None
-    place: tuple[int, int] | None
-    distance_m: float = 0.0
-    energy_wh: float = 0.0
-    ended: tuple[int, int] | None = None  # event time and offset of the first frame out of use
-    unlocked: bool = False
-    paused: bool = False
-
-
-@dataclass
-class Vehicle:
-    slot: int
-    device: int
-    auditor: SetAuditor = field(default_factory=SetAuditor)
-    heard_alive_ms: int = 0
-    offset: int = 0
-    newest_ms: int | None = None
-    boot: tuple[int, int] = (0, 0)
-    status: int = 0
-    city: int = 0
-    model: int = 0
-    place: tuple[int, int] | None = None
-    good: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(LAST_GOOD))
-    anchor: tuple[int, int, float] | None = None
-    picked_up: bool = False
-    active: set[Condition] = field(default_factory=set)
-    dwells: dict[Condition, tuple[int, int]] = field(default_factory=dict)
-    late_raised: set[Condition] = field(default_factory=set)
-    trip: Trip | None = None
-    windows: dict[int, Minute] = field(default_factory=dict)
 
 
 class NaiveShard:
@@ -238,13 +193,9 @@ class NaiveShard:
             self.newest(v, frame, time_ms, start_ms, max(0, ahead_ms), previous_offset)
         else:
             v.windows.setdefault(start_ms, Minute(start_ms)).frames.append((time_ms, frame))
-            told = conditions.at_any_age(frame, model=self.model(v), picked_up=v.picked_up, parameters=self.parameters)
+            told = conditions.at_any_age(frame, model=model_of(self.parameters, v), picked_up=v.picked_up, parameters=self.parameters)
             if Condition.CRASH in told and Condition.CRASH not in v.active:
                 self.old_fact(v, frame, time_ms, Condition.CRASH, late=0)
-
-    def model(self, v: Vehicle) -> Any:
-        record = self.parameters.models_record[v.model]
-        return SimpleNamespace(**{name: record[name].item() for name in record.dtype.names or ()})
 
     def hear(self, v: Vehicle, frame: Frame) -> None:
         alive_ms = self.stream_ms - self.outage_ms
@@ -263,7 +214,7 @@ class NaiveShard:
         self.counters["late"] += 1
         if v.city == 0 and frame["latitude_e7"] is not None and frame["longitude_e7"] is not None:
             v.city = city_at(self.parameters, v.city, frame["latitude_e7"], frame["longitude_e7"])
-        told = conditions.at_any_age(frame, model=self.model(v), picked_up=v.picked_up, parameters=self.parameters)
+        told = conditions.at_any_age(frame, model=model_of(self.parameters, v), picked_up=v.picked_up, parameters=self.parameters)
         for condition in told:
             if condition not in v.active | v.late_raised:
                 v.late_raised.add(condition)
@@ -280,7 +231,7 @@ class NaiveShard:
             event_ms=time_ms,
             place=v.place if None in here else here,
             soc_pct=v.good["soc"] if frame["battery_soc_pct"] is None else frame["battery_soc_pct"],
-            value=self.values(v, frame, Fact.RAISED, condition, 0, 0),
+            value=values(self.parameters, v, frame, Fact.RAISED, condition),
         )
         if condition is Condition.CRASH:
             v.active.add(condition)
@@ -309,7 +260,13 @@ class NaiveShard:
         self.follow_trip(v, frame, time_ms)
         soc = frame["battery_soc_pct"]
         idle = not frame["status"] & (Status.IN_USE | Status.CHARGING)
-        if soc is not None and soc_before is not None and idle and self.model(v).swappable and soc - soc_before >= self.rules.swap_jump_pct:
+        if (
+            soc is not None
+            and soc_before is not None
+            and idle
+            and model_of(self.parameters, v).swappable
+            and soc - soc_before >= self.rules.swap_jump_pct
+        ):
             self.fact(v, Fact.BATTERY_SWAPPED, None, frame=frame, event_ms=time_ms, first_offset=previous_offset, value=(soc_before, soc))
             if Condition.VOLTAGE_SAG in v.active:  # that was the other battery
                 v.active.remove(Condition.VOLTAGE_SAG)
@@ -317,7 +274,7 @@ class NaiveShard:
                 self.fact(v, Fact.CLEARED, Condition.VOLTAGE_SAG, frame=frame, event_ms=time_ms)
         told = conditions.said(
             frame,
-            model=self.model(v),
+            model=model_of(self.parameters, v),
             city=v.city,
             picked_up=v.picked_up,
             anchor=v.anchor,
@@ -424,70 +381,5 @@ class NaiveShard:
                 del v.dwells[condition]
                 v.active ^= {condition}
                 fact = Fact.CLEARED if active else Fact.RAISED
-                value = self.values(v, frame, fact, condition, time_ms - since_ms, clock_off_ms)
+                value = values(self.parameters, v, frame, fact, condition, lasted_ms=time_ms - since_ms, clock_off_ms=clock_off_ms)
                 self.fact(v, fact, condition, frame=frame, event_ms=time_ms, first_offset=first_offset, value=value)
-
-    def values(self, v: Vehicle, frame: Frame, fact: Fact, condition: Condition, lasted_ms: int, clock_off_ms: int) -> tuple[Any, ...]:
-        """In the order of facts.VALUE_NAMES."""
-        rules, model = self.rules, self.model(v)
-        peak = conditions.accel_peak(frame)
-        known = {
-            "battery_soc_pct": v.good["soc"],
-            "limit_pct": rules.low_battery_pct if condition is Condition.LOW_BATTERY else rules.unrentable_pct,
-            "battery_temperature_c": frame["battery_temperature_c"],
-            "limit_c": model.temperature_limit_c,
-            "accel_peak_mps2": peak,
-            "limit_mps2": model.crash_limit_mps2,
-            "crash_bit": float(bool(frame["status"] & Status.CRASH)),
-            "roll_deg": frame["roll_deg"],
-            "dwell_s": lasted_ms / 1000,
-            "speed_mps": frame["speed_mps"],
-            "limit_mps": rules.theft_speed_mps,
-            "limit_m": rules.theft_distance_m,
-            "limit_kpa": model.tyre_limit_kpa,
-            "fault_bits": float(frame["fault_bits"]),
-            "battery_voltage_v": frame["battery_voltage_v"],
-            "limit_v": model.voltage_limit_v,
-            "battery_current_a": frame["battery_current_a"],
-            "implausible_fields": float(frame["implausible"]),
-            "clock_off_s": clock_off_ms / 1000,
-        }
-        if condition is Condition.THEFT:
-            known["distance_m"] = conditions.displaced_m(frame, v.anchor, self.parameters)
-        if condition is Condition.TYRE_PRESSURE:
-            known["tyre_pressure_kpa"], known["wheel"] = min(conditions.tyres(frame))
-        if condition in (Condition.GEOFENCE, Condition.OUTSIDE_JURISDICTION):
-            known |= self.zone(v, frame, fact, condition)
-        return tuple(known[name] for name in VALUE_NAMES.get((Fact.RAISED, condition), ()))
-
-    def zone(self, v: Vehicle, frame: Frame, fact: Fact, condition: Condition) -> dict[str, float | None]:
-        """Which zone: the deepest one that is entered, or the nearest one that was left (or, when cleared, whose edge is nearest)."""
-        here = conditions.position(frame, self.parameters)
-        assert here is not None
-        depths = zone_depths(self.parameters, v.city, self.model(v).type_bit, here[0], here[1])
-
-        def deepest(wanted: str) -> tuple[float, int] | None:
-            return max(((depth, -code) for kind, code, depth in depths if kind == wanted), default=None)
-
-        no_go, service = deepest("no_go"), deepest("service_area")
-        if condition is Condition.OUTSIDE_JURISDICTION:
-            chosen = deepest("jurisdiction")
-        elif fact is Fact.RAISED:
-            chosen = no_go if no_go is not None and no_go[0] > here[2] else service
-        else:
-            chosen = min((one for one in (no_go, service) if one is not None), key=lambda one: abs(one[0]))
-        assert chosen is not None
-        return {"zone": -chosen[1], "distance_m": abs(chosen[0]), "horizontal_accuracy_m": here[2]}
-
-
-def frame_of(row: Any) -> Frame:
-    """A FRAME row as a dictionary of plain Python; None: not measured."""
-    frame: Frame = {name: row[name].item() for name in row.dtype.names}
-    for known in FIELDS:
-        if known.optional and known.name != "previous_last_seq":
-            value = frame[known.name]
-            if value == known.missing or value != value:
-                frame[known.name] = None
-    frame["device"] = frame["device_hi"] << 64 | frame["device_lo"]
-    frame["trip"] = frame["trip_hi"] << 64 | frame["trip_lo"]
-    return frame
