@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fleetpulse.codecs import encode, form, json, json_scan, records, schema
 from fleetpulse.codecs.errors import WireError
-from fleetpulse.codecs.schema import BY_NAME, FIELDS, Wire
+from fleetpulse.codecs.schema import BY_NAME, FIELDS, FRAME, Wire
 from tests.support.polls import at_offset, poll
 from tests.support.strategies import VALUES, broken, rows
 
@@ -53,7 +53,7 @@ def assert_same(text: bytes) -> None:
         if isinstance(got, str) or isinstance(expected, str):
             assert got == expected
         else:
-            assert got.tobytes() == expected.tobytes()
+            assert content(got) == content(expected)
 
 
 SPACE = st.sampled_from(["", "", "", " ", "\n", "\t\r\n  "])
@@ -134,7 +134,12 @@ def plain_list(text: bytes) -> list[bytes | str]:
     except orjson.JSONDecodeError:
         return ["json"]
     found = [plain(orjson.dumps(value)) if isinstance(value, dict) else "json" for value in values] or ["json"]
-    return [one if isinstance(one, str) else one.tobytes() for one in found]
+    return [one if isinstance(one, str) else content(one) for one in found]
+
+
+def content(frame: NDArray[Any]) -> bytes:
+    """The fields of rows without the padding between them, which a copy need not keep."""
+    return b"".join(frame[name].tobytes() for name in FRAME.names or ())
 
 
 def decode_list(text: bytes) -> list[bytes | str]:
@@ -144,7 +149,7 @@ def decode_list(text: bytes) -> list[bytes | str]:
         frame = decoded.frames[row : row + 1].copy()
         position = int(frame["position"][0])
         frame["append_ms"], frame["position"] = 0, 0
-        found[position] = frame.tobytes()
+        found[position] = content(frame)
     assert len(found) == len(decoded.frames) - 1 + len(decoded.dead_letters)
     return [found[position] for position in sorted(found)]
 
@@ -212,8 +217,8 @@ def test_usual_forms_never_reach_python(write: Callable[[dict[str, Any]], bytes]
     monkeypatch.setattr(json, "put", refuse)
     got = decode(text)
     assert not isinstance(got, str)
-    assert got.tobytes() == expected.tobytes()
-    assert decode_list(b"[ " + b" , ".join([text] * 3) + b" ]\n") == [expected.tobytes()] * 3
+    assert content(got) == content(expected)
+    assert decode_list(b"[ " + b" , ".join([text] * 3) + b" ]\n") == [content(expected)] * 3
 
 
 def _full(seed: int) -> dict[str, Any]:
