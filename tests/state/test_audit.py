@@ -128,6 +128,29 @@ def test_a_boot_of_long_ago_is_a_duplicate() -> None:
     assert shard.counters["duplicate"] == 2
 
 
+def test_of_too_many_boots_whose_end_nobody_told_the_oldest_is_taken_as_ended() -> None:
+    """Firmware that never says where the boot before ended: four older boots may still go on, the rest may not."""
+    shard = Shard(0, PARAMETERS)
+    run(shard, [frames_of([(boot, seq, -1) for boot in range(1, 8) for seq in (0, 1)])])
+    assert shard.counters["duplicate"] == 0
+    run(shard, [frames_of([(3, 2, -1), (6, 3, -1)])])
+    assert (shard.counters["duplicate"], shard.counters["missing"]) == (0, 1)
+    run(shard, [frames_of([(2, 2, -1), (1, 2, -1)])])
+    assert shard.counters["duplicate"] == 2
+    run(shard, [frames_of([(9, 0, -1), (8, 5, -1)])])  # a boot between that was never seen is new, and the oldest has to go for it
+    assert (shard.counters["duplicate"], shard.counters["missing"]) == (2, 6)
+    run(shard, [frames_of([(3, 3, -1), (5, 2, -1)])])
+    assert shard.counters["duplicate"] == 3
+
+
+def test_a_boot_older_than_all_that_may_go_on_is_taken_as_ended_at_once() -> None:
+    shard = Shard(0, PARAMETERS)
+    run(shard, [frames_of([(boot, 0, -1) for boot in (10, 12, 13, 14, 15)]), frames_of([(9, 2, -1)])])
+    assert (shard.counters["duplicate"], shard.counters["missing"]) == (0, 2)
+    run(shard, [frames_of([(9, 3, -1), (9, 0, -1)])])
+    assert (shard.counters["duplicate"], shard.counters["missing"]) == (1, 1)
+
+
 def test_the_audit_of_a_vehicle_in_order_holds_no_block() -> None:
     shard = Shard(0, PARAMETERS)
     story = [(boot, seq, 9 if seq == 0 and boot > 1 else -1) for boot in range(1, 50) for seq in range(10)]

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from fleetpulse.codecs.schema import Status
+from fleetpulse.state.parameters import Parameters
 from tests.state.logs import START_MS, Result
 from tests.state.story import Story
+
+CALM = Parameters()
 
 
 def closings(result: Result) -> list[tuple[float, float, int]]:
@@ -49,6 +52,16 @@ def test_two_windows_can_be_open_and_a_frame_out_of_order_goes_to_its_own() -> N
     window = result.windows[0]
     assert (window["speed_mean_mps"], window["speed_max_mps"], window["soc_last_pct"], window["seq"]) == (2, 3, 40, 2)
     assert (window["first_offset"], window["last_offset"]) == (0, 2)
+
+
+def test_a_vehicle_first_seen_in_the_next_window_still_opens_the_one_before() -> None:
+    """
+    arrival   61   59   then silence
+    window 0       x    closes at 120
+    window 60  x        closes at 180
+    """
+    result = Story().frame(61).frame(59, append_s=61).ticks(62, 190).result(CALM)
+    assert closings(result) == [(0, 120, 1), (60, 180, 1)]
 
 
 def test_a_frame_of_a_window_that_closed_is_late_and_in_no_window() -> None:
