@@ -1,6 +1,7 @@
 """A deployment of its own for a load benchmark: settings on a broker, and the topics, with Kafka's own clock on what the flow writes.
 
-LogAppendTime on the derived topics makes "event append" what the broker saw, not what the sink said.
+LogAppendTime on the derived topics makes "event append" what the broker saw, not what the sink said. Nothing is deleted by age: the frames
+of a workload are of a fixed day in the past, and a broker would take them away within half a minute.
 """
 
 from pathlib import Path
@@ -41,7 +42,7 @@ def create_topics(wanted: Settings, *, append_time: bool = True) -> None:
     """All topics of the deployment. append_time: False for a broker that does not know the setting."""
     stamped = {"message.timestamp.type": "LogAppendTime"}
     for each in topics.topics(wanted):
-        config = dict(each.config)
+        config = {**each.config, "retention.ms": "-1"}
         if append_time and each.name != TELEMETRY:
             config |= stamped
         topic.create(wanted.kafka.bootstrap_servers, each.name, each.partitions, config)
