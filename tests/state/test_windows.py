@@ -7,6 +7,7 @@ import pytest
 
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state.parameters import Parameters
+from fleetpulse.state.plain import PLAIN
 from tests.state.logs import START_MS, Result
 from tests.state.story import Story
 
@@ -133,6 +134,7 @@ def test_a_window_without_a_sample_says_so() -> None:
     assert window["distance_m"] == 0
 
 
+@pytest.mark.skipif(PLAIN, reason="70,000 frames take a minute in plain Python")
 def test_a_flood_of_frames_in_one_window_saturates_no_counter() -> None:
     """70,000 frames at one millisecond: more than a 16-bit count holds; the mean is that of the first 65,535."""
     frames = Story().frame(0, speed_mps=2).frames.repeat(70_000)
