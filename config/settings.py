@@ -145,6 +145,16 @@ class Rules(_Section):
     swap_jump_pct: Percent = 15
     trip_end_dwell_s: float = Field(5, ge=0, le=600)
     escalate_s: Seconds = 1800
+    geofence_leave_m: float = Field(25, ge=0, le=1000)
+    tipped_roll_deg: float = Field(60, gt=0, le=180)
+    tyre_clear_kpa: float = Field(10, ge=0, le=200)
+    voltage_dwell_s: float = Field(5, ge=0, le=3600)
+    voltage_quiet_s: float = Field(1800, ge=0, le=86_400)
+    sensor_dwell_s: float = Field(60, ge=0, le=3600)
+    quiet_s: float = Field(30, ge=0, le=3600)
+    fix_default_m: float = Field(10, gt=0, le=1000)
+    fix_worst_m: float = Field(100, gt=0, le=10_000)
+    evict_s: Seconds = 30 * 86_400
 
     @model_validator(mode="after")
     def _hysteresis(self) -> "Rules":
