@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from fleetpulse.bench import maven, topic, versions
-from fleetpulse.bench.measure import Tree
+from fleetpulse.bench.measure import Tree, children_cpu_s
 from fleetpulse.bench.task import Results, parse
 from fleetpulse.flows.child import end, spawn
 
@@ -48,7 +48,7 @@ class Rival:
     name      also of its figures, `rivals.<name>`
     folder    in bench/rivals/
     package   whose pinned version is shown
-    command   makes the command line; called with the place after `prepare`
+    command   makes the command line; called with its environment's folder
     threads   told to the program
     share     of the sample's frames that it gets: slow ones get fewer, so that the run stays bounded
     form      of the topic that it reads
@@ -201,16 +201,17 @@ def run(rival: Rival, place: Place, *, source: str, wanted: Results, limit_s: fl
         "PYTHONUNBUFFERED": "1",
     }
     log_file = scratch / "log.txt"
-    watch = topic.Watch(place.address, [windows, events])
+    reaped_s = children_cpu_s()
+    gather = topic.Gather(place.address, [windows, events])
     began = time.monotonic()
     process = spawn(rival.command(environment), log_file, cwd=project if rival.folder else scratch, env={**os.environ, **variables})
     try:
         _await_ready(process, log_file)
         start_s = time.monotonic() - began
-        return _measure(process, watch, place, (windows, events), wanted, start_s, limit_s, log_file, nudge)
+        return _measure(process, gather, wanted, start_s, limit_s, log_file, nudge, reaped_s)
     finally:
         end(process, limit_s=STOP_S)
-        watch.close()
+        gather.close()
         topic.delete(place.address, [windows, events])
 
 
@@ -224,22 +225,22 @@ def _await_ready(process: subprocess.Popen[bytes], log_file: Path) -> None:
 
 def _measure(
     process: subprocess.Popen[bytes],
-    watch: topic.Watch,
-    place: Place,
-    topics: tuple[str, str],
+    gather: topic.Gather,
     wanted: Results,
     start_s: float,
     limit_s: float,
     log_file: Path,
     nudge: Callable[[], None],
+    reaped_s: float,
 ) -> Outcome:
     tree = Tree(process.pid)
     tree.look()
     wall, cpu, rss, nudged = time.monotonic(), tree.cpu_s, 0, time.monotonic()
-    expected = len(wanted.windows), len(wanted.events)
+    windows, events = gather.values.values()
     while True:
         ended = process.poll() is not None
-        complete = process.poll() == 0 or all(watch.records(name) >= n for name, n in zip(topics, expected, strict=True))
+        gather.look()
+        complete = process.poll() == 0 or (len(windows) >= len(wanted.windows) and len(events) >= len(wanted.events))
         tree.look()
         rss = max(rss, tree.rss_bytes())
         now = time.monotonic()
@@ -249,24 +250,23 @@ def _measure(
             nudge()
             nudged = now
         time.sleep(LOOK_S)
-    wall_s, cpu_s = time.monotonic() - wall, tree.cpu_s - cpu
-    _settle(watch)
-    values = ([message.value() or b"" for message in topic.read(place.address, name)] for name in topics)
-    results = parse(*values)
+    wall_s = time.monotonic() - wall
+    cpu_s = (children_cpu_s() - reaped_s if ended else tree.cpu_s) - cpu
+    _settle(gather)
+    results = parse(windows, events)
     if ended and not results.windows:
         raise RivalError(f"it must write windows; it ended with {process.returncode}: {_last_line(log_file)}")
     return Outcome(results, complete, start_s, wall_s, cpu_s, rss)
 
 
-def _settle(watch: topic.Watch) -> None:
+def _settle(gather: topic.Gather) -> None:
     """Wait until nothing comes any more: the windows of the closers may stand before the last that count."""
-    until, before = time.monotonic() + SETTLE_LIMIT_S, watch.ends()
-    while time.monotonic() < until:
-        time.sleep(SETTLE_S)
-        now = watch.ends()
-        if now == before:
-            return
-        before = now
+    until = heard = time.monotonic()
+    until += SETTLE_LIMIT_S
+    while time.monotonic() - heard < SETTLE_S and time.monotonic() < until:
+        time.sleep(LOOK_S)
+        if gather.look():
+            heard = time.monotonic()
 
 
 def _last_line(log_file: Path) -> str:

@@ -1,6 +1,7 @@
 """Clocks of benchmarks: wall and CPU seconds of this process or of a tree of processes, medians of several runs, resident memory."""
 
 import gc
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -63,6 +64,12 @@ def rates_of(prepare: Callable[[], Callable[[], object]], units: int, *, runs: i
     while len(spent) < runs and time.monotonic() - began < limit_s:
         spent.append(spend(prepare()))
     return Rates(tuple(units / s.wall_s for s in spent), tuple(units / max(s.cpu_s, 1e-9) for s in spent))
+
+
+def children_cpu_s() -> float:
+    """CPU seconds of all children of this process that have ended and were waited for, theirs included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @dataclass

@@ -98,27 +98,27 @@ def fill(address: str, name: str, records: Iterable[Record]) -> None:
     filler.settle()
 
 
-class Watch:
-    """Reads how far topics have grown, without reading them: cheap enough to do while something else is measured.
-
-    On Apache Kafka alone: the embedded broker answers with an offset before the end.
-    """
+class Gather:
+    """Reads what others write to topics while they write it: values by topic, as far as `look` has come."""
 
     def __init__(self, address: str, names: Sequence[str]) -> None:
-        self._consumer = Consumer({**_QUIET, "bootstrap.servers": address, "group.id": "bench.watch", "enable.auto.commit": False})
+        self.values: dict[str, list[bytes]] = {name: [] for name in names}
+        self._consumer = Consumer(
+            {**_QUIET, "bootstrap.servers": address, "group.id": "bench.gather", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        )
         topics = self._consumer.list_topics(timeout=TIMEOUT_S).topics
-        self._partitions = [TopicPartition(name, p) for name in names for p in sorted(topics[name].partitions)]
+        self._consumer.assign([TopicPartition(name, p, OFFSET_BEGINNING) for name in names for p in sorted(topics[name].partitions)])
 
-    def ends(self) -> dict[tuple[str, int], int]:
-        """End offset of every partition."""
-        found = {}
-        for partition in self._partitions:
-            found[partition.topic, partition.partition] = self._consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)[1]
-        return found
-
-    def records(self, name: str) -> int:
-        """Records of a topic that nothing was deleted from and no transaction wrote to."""
-        return sum(end for (topic, _), end in self.ends().items() if topic == name)
+    def look(self) -> int:
+        """Take what has come; returns how many records. Raises KafkaException."""
+        taken = 0
+        while messages := self._consumer.consume(_SLICE, timeout=0):
+            taken += len(messages)
+            for message in messages:
+                if message.error() is not None:
+                    raise KafkaException(message.error())
+                self.values[message.topic() or ""].append(message.value() or b"")
+        return taken
 
     def close(self) -> None:
         self._consumer.close()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetpulse.bench import contest, payloads, task, topic, versions, workload
-from fleetpulse.bench.apache_kafka import ApacheKafka
+from fleetpulse.bench.brokers import broker
 from fleetpulse.bench.contest import RIVALS, Form, Place, Rival, RivalError
 from fleetpulse.bench.maven import MissingToolError
 from fleetpulse.bench.options import Options
@@ -32,7 +32,7 @@ def run(options: Options, report: Report) -> None:
     frames = payloads.frames(wanted, options.cache)
     place_folder = options.scratch / "rivals"
     place_folder.mkdir(parents=True)
-    with ApacheKafka(options.scratch / "kafka") as kafka:
+    with broker(options.scratch / "kafka", report) as kafka:
         place = Place(kafka.address, options.cache / "rivals", place_folder)
         samples = Samples(kafka.address, frames)
         for rival in RIVALS:

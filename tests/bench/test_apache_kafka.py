@@ -45,13 +45,17 @@ def test_records_outlive_a_stop_and_a_kill_on_the_same_port(apache: ApacheKafka)
     assert values == sorted(record.value for record in _records(100))
 
 
-def test_a_watch_sees_how_far_a_topic_has_grown(apache: ApacheKafka) -> None:
+def test_a_gatherer_reads_what_is_written_meanwhile(apache: ApacheKafka) -> None:
     topic.create(apache.address, "grown", 2)
+    gather = topic.Gather(apache.address, ["grown"])
+    assert gather.look() == 0
     topic.fill(apache.address, "grown", _records(31))
-    watch = topic.Watch(apache.address, ["grown"])
-    assert watch.ends() == {("grown", 0): 16, ("grown", 1): 15}
-    assert watch.records("grown") == 31
-    watch.close()
+    until = time.monotonic() + 20
+    while len(gather.values["grown"]) < 31:
+        gather.look()
+        assert time.monotonic() < until
+    assert sorted(gather.values["grown"]) == sorted(record.value for record in _records(31))
+    gather.close()
     topic.delete(apache.address, ["grown"])
 
 
