@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -33,7 +34,7 @@ def free_port() -> int:
         return port
 
 
-class Broker:
+class Broker(ABC):
     """A child process with a port. The base of every broker that we run, bench/apache_kafka.py's too."""
 
     what: ClassVar[str]
@@ -107,11 +108,13 @@ class Broker:
                     f"{self.what} needs port {self.port} on {HOST}; got: {error.strerror} (stop what uses it, or set {self.setting})"
                 ) from None
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What to run; the program's absolute path first."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether a client is served."""
 
 
 class EmbeddedKafka(Broker):

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import orjson
 import psutil
+
+from tests.support.processes import wait_for
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -50,11 +51,7 @@ def test_a_minute_of_the_fleet_gives_every_kind_of_event_and_accounts_for_every_
 def test_ctrl_c_drains_writes_the_report_and_leaves_nothing_running(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     demo = start(tmp_path, "--vehicles", "50", "--report", str(file))
-    ledger_until = time.monotonic() + 60
-    while not list(tmp_path.glob("var/demo-*/ledger/ledger.json")):
-        assert demo.poll() is None
-        assert time.monotonic() < ledger_until, "the fleet must start"
-        time.sleep(0.1)
+    wait_for(lambda: bool(list(tmp_path.glob("var/demo-*/ledger/ledger.json"))), limit_s=120, what="the fleet must start")
     demo.send_signal(signal.SIGINT)
     frames = finish(demo, file)["frames"]
     assert frames["sent"] == frames["received"] - frames["duplicate"] + frames["missing"], frames
