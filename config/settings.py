@@ -91,7 +91,7 @@ class Flow(_Section):
     processes: int = Field(1, ge=1, le=64)
     epoch_s: float = Field(10.0, gt=0, le=60)
     poll_ms: int = Field(2, ge=0, le=100)
-    quota_bytes: int = Field(64 << 20, ge=1 << 20)
+    quota_bytes: int = Field(256 << 20, ge=1 << 20)
     window_s: int = Field(60, ge=10, le=3600)
     metrics_port: Port = 9102
 
