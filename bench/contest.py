@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fleetpulse.bench import maven, topic, versions
+from fleetpulse.bench import maven, task, topic, versions
 from fleetpulse.bench.measure import Tree, children_cpu_s
 from fleetpulse.bench.task import Results, parse
 from fleetpulse.flows.child import end, spawn
@@ -162,10 +162,15 @@ RIVALS = (
         "bytewax",
         lambda folder: [str(_python(folder)), "-m", "bytewax.run", "dataflow:flow"],
         python_environment,
-        share=0.25,
+        share=0.125,
     ),
     Rival(
-        "quixstreams", "quixstreams", "quixstreams", lambda folder: [str(_python(folder)), "application.py"], python_environment, share=0.25
+        "quixstreams",
+        "quixstreams",
+        "quixstreams",
+        lambda folder: [str(_python(folder)), "application.py"],
+        python_environment,
+        share=0.125,
     ),
     Rival("pathway_1", "pathway", "pathway", lambda folder: [str(_python(folder)), "pipeline.py"], python_environment),
     Rival("pathway_2", "pathway", "pathway", lambda folder: [str(_python(folder)), "pipeline.py"], python_environment, threads=2),
@@ -237,10 +242,12 @@ def _measure(
     tree.look()
     wall, cpu, rss, nudged = time.monotonic(), tree.cpu_s, 0, time.monotonic()
     windows, events = gather.values.values()
+    seen, counted = 0, 0
     while True:
         ended = process.poll() is not None
         gather.look()
-        complete = process.poll() == 0 or (len(windows) >= len(wanted.windows) and len(events) >= len(wanted.events))
+        seen, counted = len(windows), counted + sum(map(task.count, windows[seen:]))
+        complete = process.poll() == 0 or (counted >= len(wanted.windows) and len(events) >= len(wanted.events))
         tree.look()
         rss = max(rss, tree.rss_bytes())
         now = time.monotonic()

@@ -64,6 +64,11 @@ def _rows(value: bytes) -> list[dict[str, Any]]:
     return [{**row, "device_id": str(UUID(bytes=row["device_id"]))} for row in rows]
 
 
+def count(value: bytes) -> int:
+    """How many results a record of a result topic holds."""
+    return 1 if value.startswith(b"{") else tables.read(value).num_rows
+
+
 def parse(windows: Iterable[bytes], events: Iterable[bytes]) -> Results:
     """Results from the values of the two topics. Raises KeyError or ValueError for another form."""
     found: dict[Window, tuple[int, float, float]] = {}

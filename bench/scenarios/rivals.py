@@ -20,7 +20,7 @@ from fleetpulse.bench.window_task import GRACE_MS
 
 PARTITIONS = 4
 VEHICLES = 50_000
-FRAMES = 1_200_000
+FRAMES = 2_400_000
 INTERVAL_MS = 10_000
 LIMIT_S = 240.0
 

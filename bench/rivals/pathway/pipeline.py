@@ -1,7 +1,7 @@
 """The rivals' task in Pathway, as its documentation advises: `windowby` with a tumbling window, instance = vehicle.
 
-Read in static mode, which is the best case: the engine sees the topic up to its end and writes each window once. With PATHWAY_THREADS
-in the environment it uses that many workers.
+Read in static mode with one commit, which is the best case: the engine sees the topic up to its end and writes each window once, not
+every change of it. With PATHWAY_THREADS in the environment it uses that many workers.
 """
 
 import os
@@ -21,7 +21,8 @@ class Frame(pw.Schema):  # type: ignore[misc]
 
 def main() -> None:
     settings = {"bootstrap.servers": os.environ["RIVAL_BROKERS"], "group.id": os.environ["RIVAL_NAME"], "auto.offset.reset": "earliest"}
-    frames = pw.io.kafka.read(settings, topic=os.environ["RIVAL_INPUT"], schema=Frame, format="json", mode="static")
+    topic = os.environ["RIVAL_INPUT"]
+    frames = pw.io.kafka.read(settings, topic=topic, schema=Frame, format="json", mode="static", autocommit_duration_ms=None)
     windows = frames.windowby(frames.time_ms, window=pw.temporal.tumbling(duration=WINDOW_MS), instance=frames.device_id).reduce(
         device_id=pw.this._pw_instance,
         window_start_ms=pw.this._pw_window_start,
