@@ -24,6 +24,8 @@ INSTALL_S = 900.0
 READY_S = 120.0
 STOP_S = 10.0
 LOOK_S = 0.05
+TREE_S = 0.5
+"""Between looks at a rival's processes: it costs some milliseconds on the same cores."""
 NUDGE_S = 0.5
 SETTLE_S, SETTLE_LIMIT_S = 1.0, 20.0
 RESULT_PARTITIONS = 4
@@ -240,29 +242,31 @@ def _measure(
 ) -> Outcome:
     tree = Tree(process.pid)
     tree.look()
-    wall, cpu, rss, nudged = time.monotonic(), tree.cpu_s, 0, time.monotonic()
+    cpu, rss = tree.cpu_s, 0
+    wall = nudged = looked = time.monotonic()
     windows, events = gather.values.values()
     seen, counted = 0, 0
     while True:
-        ended = process.poll() is not None
+        code = process.poll()
         gather.look()
         seen, counted = len(windows), counted + sum(map(task.count, windows[seen:]))
-        complete = process.poll() == 0 or (counted >= len(wanted.windows) and len(events) >= len(wanted.events))
-        tree.look()
-        rss = max(rss, tree.rss_bytes())
+        complete = code == 0 or (counted >= len(wanted.windows) and len(events) >= len(wanted.events))
         now = time.monotonic()
-        if complete or ended or now - wall > limit_s:
+        if complete or code is not None or now - wall > limit_s:
+            tree.look()
             break
+        if now - looked > TREE_S:
+            rss, looked = max(rss, tree.rss_bytes()), now
         if now - nudged > NUDGE_S:
             nudge()
             nudged = now
         time.sleep(LOOK_S)
     wall_s = time.monotonic() - wall
-    cpu_s = (children_cpu_s() - reaped_s if ended else tree.cpu_s) - cpu
+    cpu_s = (children_cpu_s() - reaped_s if code is not None else tree.cpu_s) - cpu
     _settle(gather)
     results = parse(windows, events)
-    if ended and not results.windows:
-        raise RivalError(f"it must write windows; it ended with {process.returncode}: {_last_line(log_file)}")
+    if code is not None and not results.windows:
+        raise RivalError(f"it must write windows; it ended with {code}: {_last_line(log_file)}")
     return Outcome(results, complete, start_s, wall_s, cpu_s, rss)
 
 

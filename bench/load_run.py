@@ -2,9 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -38,14 +38,14 @@ class Outcome:
     generator     what load.py printed: sent, rate, how late it was
     latencies_ms  (E,) from the causing record's timestamp to the event's append, of events caused after the warm-up
     rss           (seconds since the start, bytes of the flow's process)
-    cpu_s         of the flow's processes, while the load ran
+    cores         CPU seconds of the flow's processes a second, after the warm-up
     counters      of the shards at the end
     """
 
     generator: dict[str, float]
     latencies_ms: NDArray[np.float64]
     rss: list[tuple[float, float]]
-    cpu_s: float
+    cores: float
     counters: dict[str, int]
 
 
@@ -63,18 +63,18 @@ def run(address: str, folder: Path, load: Load, *, warm_s: float) -> Outcome:
             command += [f"--{name}", str(value)]
         generator = spawn([*command, "--partitions", str(deployment.PARTITIONS)], log)
         try:
-            rss = _watch(flow, generator.poll)
+            samples = _watch(flow, generator.poll)
             code = generator.wait(DRAIN_S)
         finally:
             end(generator, limit_s=1)
         if code != 0:
             raise LoadError(f"the load generator must end by itself; it ended with {code}: {log.read_text(errors='replace')[-500:]}")
-        cpu_s = sum(sum(process.cpu_times()[:2]) for process in _processes(flow))
         _drain(settings, flow)
     finally:
         flow.end(limit_s=STOP_S)
     told: dict[str, float] = orjson.loads(log.read_bytes().splitlines()[-1])
-    return Outcome(told, _latencies(address, told["began_ms"] + 1000 * warm_s), rss, cpu_s, _counters(settings))
+    latencies_ms = _latencies(address, told["began_ms"] + 1000 * warm_s)
+    return Outcome(told, latencies_ms, [(s.at_s, s.rss_bytes) for s in samples], _cores(samples, warm_s), _counters(settings))
 
 
 def _processes(flow: Part) -> list[psutil.Process]:
@@ -84,17 +84,33 @@ def _processes(flow: Part) -> list[psutil.Process]:
         return []
 
 
-def _watch(flow: Part, ended: Any) -> list[tuple[float, float]]:
-    """Memory of the largest process of the flow, once a second until the load ended."""
-    began, rss = time.monotonic(), []
+@dataclass(frozen=True)
+class _Sample:
+    """rss_bytes: of the largest process; cpu_s: of all."""
+
+    at_s: float
+    rss_bytes: float
+    cpu_s: float
+
+
+def _cores(samples: list[_Sample], warm_s: float) -> float:
+    warm = [sample for sample in samples if sample.at_s >= warm_s]
+    if len(warm) < 2:
+        raise LoadError(f"the load must last some seconds longer than its warm-up of {warm_s:g} s")
+    return (warm[-1].cpu_s - warm[0].cpu_s) / (warm[-1].at_s - warm[0].at_s)
+
+
+def _watch(flow: Part, ended: Callable[[], int | None]) -> list[_Sample]:
+    """The flow once a second, until the load ended."""
+    began, samples = time.monotonic(), []
     while ended() is None:
         if not flow.running:
             raise LoadError(f"the flow must run; it ended with {flow.process.returncode}: {flow.last_line()}")
-        sizes = [process.memory_info().rss for process in _processes(flow)]
-        if sizes:
-            rss.append((time.monotonic() - began, float(max(sizes))))
+        found = [(process.memory_info().rss, sum(process.cpu_times()[:2])) for process in _processes(flow)]
+        if found:
+            samples.append(_Sample(time.monotonic() - began, max(rss for rss, _ in found), sum(cpu for _, cpu in found)))
         time.sleep(1.0)
-    return rss
+    return samples
 
 
 def _drain(settings: Settings, flow: Part) -> None:

@@ -5,6 +5,7 @@
 
 import importlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from fleetpulse.config.settings import ConfigError
 from fleetpulse.flows.embedded import EmbeddedError
 
 SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals")
+WIDTH = 140
+"""Of the tables where there is no terminal."""
 EXPECTED_FILE = Path(__file__).resolve().parent / "expected.json"
 LIMITS = (
     ("flow.protobuf.single.50k", "source.fleetpulse.cpu"),
@@ -96,7 +99,7 @@ def main(
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_bytes(report.json())
-    report.show(Console())
+    report.show(Console(width=None if sys.stdout.isatty() else WIDTH))
     return 0 if all(report.checks.values()) else 1
 
 

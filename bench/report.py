@@ -43,6 +43,10 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 @dataclass(frozen=True)
 class Result:
     """One figure: `value` is the median of `runs`."""
@@ -106,12 +110,14 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Tables for a person."""
-        table = Table("name", "value", "unit", "runs", title=f"{self.scenario} on {self.machine['cores']} x {self.machine['cpu']}")
-        for column in table.columns[1:2]:
-            column.justify = "right"
+        table = Table(title=f"{self.scenario} on {self.machine['cores']} x {self.machine['cpu']}, load {self.machine['load']}")
+        table.add_column("name", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+        table.add_column("unit", no_wrap=True)
+        table.add_column("runs")
         for result in self.results:
-            spread = f"{len(result.runs)}: {min(result.runs):,.4g} - {max(result.runs):,.4g}"
-            table.add_row(result.name, f"{result.value:,.4g}" if result.value < 1000 else f"{result.value:,.0f}", result.unit, spread)
+            spread = f"{len(result.runs)}: {_text(min(result.runs))} - {_text(max(result.runs))}"
+            table.add_row(result.name, _text(result.value), result.unit, spread)
         console.print(table)
         for title, rows in (("ratio", self.ratios), ("check", self.checks), ("skipped", self.skipped), ("note", self.notes)):
             if rows:

@@ -49,4 +49,4 @@ def _load(name: str, load: Load, options: Options, report: Report) -> None:
         report.skipped[stem] = "no event came after the warm-up"
     report.add(f"{stem}.rate", "frames/s", [generator["rate"]])
     report.add(f"{stem}.late_p99", "ms", [generator["late_p99_ms"]])
-    report.add(f"{stem}.cores", "CPU s/s", [outcome.cpu_s / load.seconds])
+    report.add(f"{stem}.cores", "CPU s/s", [outcome.cores])
