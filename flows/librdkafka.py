@@ -20,6 +20,8 @@ from fleetpulse.codecs.jit import kernel
 from fleetpulse.flows.native import call_int64, call_void, copy_bytes, load_int32, load_int64
 from fleetpulse.flows.poller import PASSING_ERRORS
 
+POLL_BYTES = 4 << 20
+"""About what a poll takes: what comes of it, twice as much again as rows, is still in the cache when the next step reads it."""
 _CONSUMER = 1
 _ERRSTR_BYTES = 512
 _i64 = numba.int64
@@ -131,6 +133,7 @@ class LibrdkafkaPoller:
         self._timestamp = self._address("rd_kafka_message_timestamp")
         self._destroy = self._address("rd_kafka_message_destroy")
         self._scratch = np.zeros(1, dtype=np.int64)
+        self._record_bytes = 4096.0  # running mean of what a record holds
 
     def _call(self, name: str, *arguments: Any) -> Any:
         return getattr(self._library, f"rd_kafka_{name}")(*arguments)
@@ -171,13 +174,15 @@ class LibrdkafkaPoller:
             raise KafkaException(KafkaError(KafkaError._FAIL, message))
 
     def poll(self) -> list[RecordBatch]:
-        n = self._call("consume_batch_queue", self._queue, 0, self._messages.ctypes.data, len(self._messages))
+        wanted = max(1, min(len(self._messages), int(POLL_BYTES / self._record_bytes)))
+        n = self._call("consume_batch_queue", self._queue, 0, self._messages.ctypes.data, wanted)
         if n <= 0:
             return []
         partitions = max(self._next) + 1
         counts, sizes = np.zeros(partitions, dtype=np.int64), np.zeros(partitions, dtype=np.int64)
         failed = measure(self._messages, n, counts, sizes, self._errors)
         last_row, last_byte = np.cumsum(counts), np.cumsum(sizes)
+        self._record_bytes += (max(1.0, last_byte[-1] / n) - self._record_bytes) / 4
         row, first_byte = last_row - counts, last_byte - sizes
         payload = np.empty(int(last_byte[-1]), dtype=np.uint8)
         ends, offsets, append_ms = (np.empty(int(last_row[-1]), dtype=np.int64) for _ in range(3))
