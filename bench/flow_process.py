@@ -6,7 +6,6 @@ last snapshot and the sink's acknowledgements included), peak memory, counters s
 """
 
 import argparse
-import resource
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import orjson
 from bytewax.run import cli_main
 
+from fleetpulse.bench.measure import peak_rss_bytes
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.log import configure
 from fleetpulse.config.settings import load
@@ -35,7 +35,6 @@ def main() -> None:
     stop = Stop()
     flow = build(settings, load_fleet(), stop=stop, ends=ends)
     addresses = arguments.addresses.split(",") if arguments.addresses else None
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     cli_main(  # type: ignore[no-untyped-call]
         flow,
@@ -47,8 +46,7 @@ def main() -> None:
     spent = {
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - cpu,
-        "rss_before_bytes": before * 1024,
-        "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "rss_bytes": peak_rss_bytes(),
         "counters": metrics.exported().sums(),
     }
     print(orjson.dumps(spent).decode(), flush=True)

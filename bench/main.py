@@ -58,7 +58,7 @@ ALL = {
         )
     ),
     "latency": Share(),
-    "memory": Share(scale=0.15),
+    "memory": Share(scale=0.2),
 }
 
 

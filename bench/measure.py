@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -64,6 +65,14 @@ def rates_of(prepare: Callable[[], Callable[[], object]], units: int, *, runs: i
     while len(spent) < runs and time.monotonic() - began < limit_s:
         spent.append(spend(prepare()))
     return Rates(tuple(units / s.wall_s for s in spent), tuple(units / max(s.cpu_s, 1e-9) for s in spent))
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has had. Not ru_maxrss, which begins with that of the process that started this one."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status must have VmHWM; it has not")
 
 
 def children_cpu_s() -> float:

@@ -1,7 +1,7 @@
 """Scenario `memory`: resident memory of the telemetry flow's process, over time under load, and with a million vehicles.
 
 Names: `memory.50k.{start,end,peak}` in MiB, over ten minutes of 50,000 frames/s from 50,000 vehicles: start and end are medians of the
-first and last minute after a warm-up of two; `memory.1m` the peak with 1,000,000 vehicles and no recovery store,
+first and last tenth after a warm-up of two minutes; `memory.1m` the peak with 1,000,000 vehicles and no recovery store,
 `memory.1m.snapshots` with one.
 """
 
@@ -21,8 +21,10 @@ from fleetpulse.flows.topics import TELEMETRY
 VEHICLES = 50_000
 RATE = 50_000
 SECONDS = 600.0
+LEAST_S = 20.0
+TOLD_S = 100.0
+"""A shorter run says nothing about growth: no check."""
 WARM_S = 120.0
-EDGE_S = 60.0
 FLAT = 1.1
 """The end may be this many times the start."""
 MANY = 1_000_000
@@ -43,8 +45,8 @@ def run(options: Options, report: Report) -> None:
 
 def _over_time(options: Options, report: Report) -> None:
     folder = options.scratch / "memory-50k"
-    seconds = max(20.0, SECONDS * options.scale)
-    warm_s, edge_s = (part * seconds / SECONDS for part in (WARM_S, EDGE_S))
+    seconds = max(LEAST_S, SECONDS * options.scale)
+    warm_s, edge_s = min(WARM_S, seconds / 2), seconds / 10
     with ExitStack() as stack:
         kafka = stack.enter_context(broker(folder / "kafka", report))
         deployment.create_topics(deployment.settings(kafka.address, folder), append_time=isinstance(kafka, ApacheKafka))
@@ -55,7 +57,8 @@ def _over_time(options: Options, report: Report) -> None:
     end = report.add("memory.50k.end", "MiB", [median(mib for at, mib in points if at >= last - edge_s)])
     report.add("memory.50k.peak", "MiB", [max(mib for _, mib in points)])
     report.ratio("memory.50k.end", "memory.50k.start")
-    report.checks["memory.50k is flat after the warm-up"] = end <= FLAT * start
+    if seconds >= TOLD_S:
+        report.checks["memory.50k is flat after the warm-up"] = end <= FLAT * start
     report.checks["memory.50k processes every frame"] = outcome.counters.get("processed") == outcome.generator["sent"]
     report.notes["memory.50k"] = f"{seconds:.0f} s at {outcome.generator['rate']:.0f} frames/s"
     if options.plots:

@@ -34,3 +34,11 @@ def test_a_tree_counts_the_cpu_of_children() -> None:
     tree.look()
     assert tree.cpu_s >= 0.3
     assert tree.rss_bytes() == 0
+
+
+def test_peak_memory_is_this_processes_own() -> None:
+    block = b"x" * 50_000_000
+    assert measure.peak_rss_bytes() > len(block)
+    code = "from fleetpulse.bench import measure; print(measure.peak_rss_bytes())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 10_000_000 < int(child.stdout) < measure.peak_rss_bytes() + 50_000_000
