@@ -18,10 +18,10 @@ from fleetpulse.config.fleet import City, VehicleModel, load_fleet
 START_MS = 1_750_000_020_000
 """Event time of the first frames: a whole minute in 2025."""
 MAX_DELAY_MS = 1_500
-LOW_BATTERY_SHARE = 0.01
-RIDING_SHARE = 0.05
-"""Each of these starts a trip with its first frame, and an event costs as much as hundreds of frames: at a million frames from 50,000
-vehicles, one frame in 170 causes an event, ten times as many as in a fleet that rides five times a day."""
+RIDING_SHARE, FRAMES_PER_RIDE = 0.05, 600
+LOW_BATTERY_SHARE, FRAMES_PER_LOW_BATTERY = 0.01, 3_000
+"""Vehicles that ride, or have a low battery, from their first frame on: this share of all, but not more than one for so many frames. Their
+first frames cause events, two or three each, and an event costs as much as hundreds of frames; a fleet has some ten times fewer."""
 _ZONE_MARGIN_DEG = 0.005
 _RIDE_RADIUS_DEG = 0.001
 
@@ -50,7 +50,7 @@ class Workload:
 def make(workload: Workload) -> NDArray[Any]:
     """(N,) FRAME rows in order of arrival; `append_ms` holds the arrival, every other origin column is 0."""
     rng = np.random.default_rng(workload.seed)
-    fixed = _vehicles(workload.vehicles, rng)
+    fixed = _vehicles(workload, rng)
     each = workload.frames // workload.vehicles
     vehicle = np.tile(np.arange(workload.vehicles), each)
     k = np.repeat(np.arange(each), workload.vehicles)
@@ -83,8 +83,9 @@ _VEHICLE = np.dtype(
 )
 
 
-def _vehicles(n: int, rng: np.random.Generator) -> NDArray[Any]:
-    """(n,) _VEHICLE: what of a vehicle does not change in a few minutes."""
+def _vehicles(workload: Workload, rng: np.random.Generator) -> NDArray[Any]:
+    """(V,) _VEHICLE: what of a vehicle does not change in a few minutes."""
+    n = workload.vehicles
     fleet = load_fleet()
     models = [model for model in fleet.models if model]
     cities = [city for city in fleet.cities if city]
@@ -104,8 +105,8 @@ def _vehicles(n: int, rng: np.random.Generator) -> NDArray[Any]:
         rows["voltage_v"][here] = model.nominal_voltage_v
         rows["speed_mps"][here] = rng.uniform(0.4, 0.8, len(here)) * model.max_speed_mps
         rows["tyre_kpa"][here] = model.tyre_pressure_nominal_kpa * rng.uniform(0.95, 1.05, len(here))
-    rows["riding"] = rng.random(n) < RIDING_SHARE
-    low = rng.random(n) < LOW_BATTERY_SHARE
+    rows["riding"] = rng.random(n) < min(RIDING_SHARE, workload.frames / n / FRAMES_PER_RIDE)
+    low = rng.random(n) < min(LOW_BATTERY_SHARE, workload.frames / n / FRAMES_PER_LOW_BATTERY)
     rows["soc_pct"] = np.where(low, rng.uniform(11, 14, n), rng.uniform(25, 100, n))
     rows["soh_pct"] = rng.uniform(80, 100, n)
     rows["odometer_m"] = rng.uniform(1e5, 1e7, n)
