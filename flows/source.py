@@ -18,6 +18,9 @@ from fleetpulse.flows.stop import Stop
 STASH_BYTES = 16 << 20
 """What may wait in the process for one partition before its fetching is paused."""
 
+SPENT_WAIT = timedelta(milliseconds=10)
+"""Between looks at a partition whose quota of the epoch is used up."""
+
 
 @dataclass(frozen=True)
 class SourceLimits:
@@ -80,11 +83,16 @@ class _Partition(StatefulSourcePartition[tuple[str, RecordBatch], int]):
         shared.bytes[partition] = 0
         shared.poller.assign(partition, offset)
 
+    @property
+    def _spent(self) -> bool:
+        """Whether this epoch's quota is used up."""
+        return self._emitted_bytes >= self._shared.limits.quota_bytes
+
     def next_batch(self) -> list[tuple[str, RecordBatch]]:
         ends = self._shared.limits.ends
         if self._stop or (ends is not None and self._next >= ends[self._partition]):
             raise StopIteration
-        if self._emitted_bytes >= self._shared.limits.quota_bytes:
+        if self._spent:
             return []
         batch = self._shared.take(self._partition)
         if batch is None:
@@ -94,8 +102,11 @@ class _Partition(StatefulSourcePartition[tuple[str, RecordBatch], int]):
         return [(self._key, batch)]
 
     def next_awake(self) -> datetime | None:
-        waits = not self._shared.stash[self._partition] and not self._stop
-        return self._shared.idle_until if waits else None
+        if self._stop:
+            return None
+        if self._spent:  # nothing to do before the epoch ends; asked to come again at once, Bytewax would spin
+            return datetime.now(UTC) + SPENT_WAIT
+        return None if self._shared.stash[self._partition] else self._shared.idle_until
 
     def snapshot(self) -> int:
         self._emitted_bytes = 0

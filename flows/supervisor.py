@@ -27,7 +27,8 @@ RESTART_S = (0.2, 10.0)
 YOUNG_S = 30.0
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody uses now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for s in sockets:
@@ -68,7 +69,7 @@ class Supervisor:
 
     def _start(self, store: RecoveryStore) -> None:
         count = self._settings.flow.processes
-        addresses = ",".join(f"127.0.0.1:{port}" for port in _free_ports(count))
+        addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(count))
         for i in range(count):
             command = [sys.executable, "-m", "fleetpulse.flows.worker", self._name, "--process", str(i)]
             command += ["--addresses", addresses, "--store", str(store.folder)]

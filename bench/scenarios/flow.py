@@ -7,7 +7,6 @@ with 500k and 1m vehicles, a quarter to a third of all.
 """
 
 import os
-import socket
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from fleetpulse.bench.workload import Workload
 from fleetpulse.flows import offsets
 from fleetpulse.flows.child import end, spawn
 from fleetpulse.flows.recovery import STORE_PARTITIONS
+from fleetpulse.flows.supervisor import free_ports
 from fleetpulse.flows.topics import TELEMETRY
 
 SIZES = {
@@ -126,7 +126,7 @@ def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool =
     if recovery:
         command += ["--store", str(store)]
     if processes > 1:
-        command += ["--addresses", ",".join(f"127.0.0.1:{port}" for port in _free_ports(processes))]
+        command += ["--addresses", ",".join(f"127.0.0.1:{port}" for port in free_ports(processes))]
     logs = [folder / f"process{i}.log" for i in range(processes)]
     started = [spawn([*command, "--process", str(i)], log, env=env) for i, log in enumerate(logs)]
     try:
@@ -147,14 +147,3 @@ def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool =
         rss_bytes=max(one["rss_bytes"] for one in told),
         counters=counters,
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
