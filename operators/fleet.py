@@ -30,8 +30,10 @@ WRITE_MS = 2_000
 REFRESH_MS = 30_000
 """An unchanged block is written at least this often."""
 FRAMES_A_BLOCK = 10_000
-"""One block may be written a poll, and one more for so many frames in it: a block costs as much as thousands of frames, and a flow that
+"""One block may be written a poll, one more for so many frames in it, and one more for so many blocks of the shard, so that a quiet
+shard, with a tick a second, still writes each within REFRESH_MS. A block costs as much as thousands of frames, and a flow that
 catches up passes many seconds of stream time in one of ours. (`fleetpulse bench state`: state.logic)"""
+BLOCKS_A_POLL = 16
 FEATURE_ROWS = 4096
 """Most windows in one record of `fleet.features`."""
 ZONE_PARTITIONS = 4
@@ -142,7 +144,7 @@ class ShardLogic:
         age_ms = stream_ms - self._written_ms
         due = (self._dirty & (age_ms >= WRITE_MS)) | (age_ms >= REFRESH_MS) | everything
         received = self.shard.counters["received"]
-        allowed = blocks if everything else 1 + (received - self._received) // FRAMES_A_BLOCK
+        allowed = blocks if everything else 1 + blocks // BLOCKS_A_POLL + (received - self._received) // FRAMES_A_BLOCK
         self._received = received
         if not due.any():
             return
