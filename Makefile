@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
 SOURCES := config codecs state models alerts operators flows gateway vehicle_agent bench tests
 
-.PHONY: help setup demo test coverage check format bench bench-rivals lock clean
+.PHONY: help setup demo test test-integration coverage check format bench bench-rivals lock clean
 
 help:
 	@echo "make demo [VEHICLES=N] [DURATION=S] [SPEED=X] [REPORT=FILE]   the whole system on this machine, live"
 	@echo "make test | coverage | check | format                       tests; lines seen by them; lint, types, import rules; reformat"
+	@echo "make test-integration                                       tests on Apache Kafka, Mosquitto, Prometheus, Alertmanager (fetched)"
 	@echo "make bench | bench-rivals                                   load benchmarks; the same task in other systems"
 	@echo "make lock | clean                                           pin requirements anew; remove what was made"
 
@@ -35,6 +36,11 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# a server that cannot be had is a skip with its reason; with CI=true it fails. Fetched here, so that parallel workers find it
+test-integration: setup
+	$(BIN)/python -m fleetpulse.bench.debian
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration
 
 # kernels as plain Python, so that their lines are seen
 coverage: setup
