@@ -46,18 +46,18 @@ class Server(Broker):
 
 
 class Mosquitto(Server):
-    """An MQTT 5 broker that forgets everything when it dies (no persistence), and lets everybody in unless `config_lines` say otherwise.
+    """An MQTT 5 broker that forgets everything when it dies (no persistence).
 
-    config_lines  of mosquitto.conf, after the listener's own; give `allow_anonymous` or `require_certificate` for another policy
-    tls           the listener speaks TLS: `config_lines` name the certificates, and readiness is an open port
+    config_lines  of mosquitto.conf, besides an open listener
+    config        a whole mosquitto.conf with TLS listeners, of which `port` is one, in place of the open listener
     """
 
     what = "mosquitto"
 
-    def __init__(self, folder: Path, port: int = 0, *, config_lines: Sequence[str] = (), tls: bool = False) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, config_lines: Sequence[str] = (), config: Path | None = None) -> None:
         super().__init__(folder, port)
         self.config_lines = list(config_lines)
-        self._tls = tls
+        self._config = config
 
     def reload(self) -> None:
         """SIGHUP: ACL, certificates and revocations are read again; open connections stay."""
@@ -70,24 +70,18 @@ class Mosquitto(Server):
         return [*debian.command("mosquitto"), "-c", str(file)]
 
     def _settings(self) -> list[str]:
-        policy = [] if self._tls else ["allow_anonymous true"]
-        return [
-            f"user {getpass.getuser()}",
-            f"listener {self.port} {HOST}",
-            *([] if any(line.startswith("allow_anonymous") for line in self.config_lines) else policy),
-            "persistence false",
-            "max_queued_messages 0",
-            "log_type error",
-            "log_type warning",
-            "log_type notice",
-            *self.config_lines,
-        ]
+        if self._config is not None:
+            listener = self._config.read_text(encoding="utf-8").splitlines()
+        else:
+            listener = [f"listener {self.port} {HOST}", "allow_anonymous true", "max_queued_messages 0"]
+        log_types = [f"log_type {level}" for level in ("error", "warning", "notice")]
+        return [f"user {getpass.getuser()}", "persistence false", *log_types, *listener, *self.config_lines]
 
     def _answers(self) -> bool:
         try:
             with socket.create_connection((HOST, self.port), timeout=0.2) as s:
-                if self._tls:
-                    return True
+                if self._config is not None:
+                    return True  # it listens when it has read its certificates
                 s.settimeout(_PROBE_S)
                 s.sendall(_PROBE)
                 return s.recv(1) == b"\x20"

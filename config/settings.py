@@ -112,7 +112,9 @@ class Agent(_Section):
 
     With `trust_broker` a payload is deleted when the MQTT broker acknowledges it (PUBACK) and not when the bridge says that Kafka has
     it: that saves a message each, and costs whatever the broker holds when it is killed. `store_dir` (by default beside the ledger) is
-    where a process keeps what it cannot send; `store_hours` and `store_bytes` bound it.
+    where a process keeps what it cannot send; `store_hours` and `store_bytes` bound it. `certificate_dir` holds `{device_id}.pem` and
+    `.key` of every vehicle of the process (`fleetpulse agent enroll`), in place of one certificate in [mqtt]; a session each then.
+    `certificate_days` is how long a certificate that `enroll` makes is valid.
     """
 
     flush_s: float = Field(2.0, gt=0, le=60)
@@ -122,6 +124,8 @@ class Agent(_Section):
     resend_s: float = Field(30.0, gt=0, le=600)
     sessions_max: int = Field(200, ge=1, le=5000)
     trust_broker: bool = False
+    certificate_dir: Path | None = None
+    certificate_days: int = Field(365, ge=1, le=3650)
 
 
 class Rules(_Section):

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleetpulse.config.settings import ConfigError, Settings, load
+from fleetpulse.flows import certificates
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 
@@ -117,8 +118,14 @@ def gateway(config: ConfigFile = None) -> None:
     _run(config, part)
 
 
-@app.command()
+agent_app = typer.Typer(invoke_without_command=True)
+certificates.add(agent_app, _run)
+app.add_typer(agent_app, name="agent")
+
+
+@agent_app.callback()
 def agent(
+    context: typer.Context,
     vehicles: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many vehicles to simulate.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the simulated fleet.")] = 1,
     scenario: Annotated[str, typer.Option(help="Faults and bad input: calm, faults or mixed.")] = "mixed",
@@ -126,7 +133,9 @@ def agent(
     duration: Annotated[float | None, typer.Option(min=1, help="Seconds on the wall; without it until Ctrl-C.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Simulated vehicles, publishing over MQTT."""
+    """Simulated vehicles, publishing over MQTT; the subcommands make certificates for real ones."""
+    if context.invoked_subcommand is not None:
+        return
 
     def part(settings: Settings) -> int:
         from fleetpulse.vehicle_agent.main import Options, main  # noqa: PLC0415

@@ -7,8 +7,10 @@ nothing.
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from fleetpulse.codecs.schema import empty
 from fleetpulse.config.clock import Clock
 from fleetpulse.config.fleet import Fleet
-from fleetpulse.config.settings import Settings
+from fleetpulse.config.settings import ConfigError, Settings
 from fleetpulse.vehicle_agent import labels, link
 from fleetpulse.vehicle_agent.batcher import Batcher
 from fleetpulse.vehicle_agent.faults import Fault
@@ -82,7 +84,7 @@ class Agent:
         self._totals = Totals()
         around = Surroundings(
             mqtt=settings.mqtt,
-            context=link.tls(settings.mqtt),
+            context=_contexts(settings),
             store=self._store,
             totals=self._totals,
             now_ms=self._clock.now_ms,
@@ -94,6 +96,8 @@ class Agent:
             rng=random.Random(load.seed),  # noqa: S311
         )
         count = min(len(everybody), a.sessions_max)
+        if a.certificate_dir is not None and count < len(everybody):
+            raise ConfigError(f"agent.sessions_max must be the {len(everybody)} vehicles' where each has a certificate; got {count}")
         links = {number: Vehicle(device_id) for number, device_id in enumerate(everybody)}
         self._sessions = [Session({v: links[v] for v in range(k, len(everybody), count)}, around) for k in range(count)]
         self._boot()
@@ -276,6 +280,15 @@ async def _wait(stop: asyncio.Event, limit_s: float) -> None:
         await asyncio.wait_for(stop.wait(), limit_s)
     except TimeoutError:
         return
+
+
+def _contexts(settings: Settings) -> Callable[[Vehicle], SSLContext | None]:
+    """TLS of each vehicle's connection: the process's, or one with the vehicle's own certificate. Raises ConfigError."""
+    folder = settings.agent.certificate_dir
+    if folder is None:
+        shared = link.tls(settings.mqtt)
+        return lambda _: shared
+    return lambda vehicle: link.tls(settings.mqtt, folder, vehicle.device_id)
 
 
 def _device_ids(vehicles: NDArray[Any]) -> list[bytes]:

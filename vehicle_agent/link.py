@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import aiomqtt
@@ -27,17 +28,27 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
-def tls(mqtt: Mqtt) -> ssl.SSLContext | None:
-    """TLS 1.3 with the deployment's CA and, for mTLS, the vehicle's certificate; None when no CA is set. Raises ConfigError."""
+def tls(mqtt: Mqtt, certificate_dir: Path | None = None, device_id: bytes = b"") -> ssl.SSLContext | None:
+    """TLS 1.3 with the deployment's CA and, for mTLS, a certificate; None when no CA is set. Raises ConfigError.
+
+    certificate_dir  where each vehicle has one of its own, named by `device_id`; None: mqtt.certificate_file
+    """
     if mqtt.ca_file is None:
+        if certificate_dir is not None:
+            raise ConfigError("agent.certificate_dir needs mqtt.ca_file, the authority that the broker's certificate is of; it is not set")
         return None
+    certificate, key = mqtt.certificate_file, mqtt.key_file
+    if certificate_dir is not None:
+        name = str(UUID(bytes=device_id))
+        certificate, key = certificate_dir / f"{name}.pem", certificate_dir / f"{name}.key"
     try:
         context = ssl.create_default_context(cafile=str(mqtt.ca_file))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        if mqtt.certificate_file is not None:
-            context.load_cert_chain(mqtt.certificate_file, mqtt.key_file)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
     except OSError as error:  # SSLError is one
-        raise ConfigError(f"mqtt.ca_file, certificate_file and key_file must be readable PEM files; got {error}") from None
+        files = ", ".join(str(file) for file in (mqtt.ca_file, certificate, key) if file is not None)
+        raise ConfigError(f"mqtt.ca_file, certificate_file and key_file must be readable PEM; got {error} ({files})") from None
     return context
 
 

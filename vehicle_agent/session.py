@@ -51,6 +51,7 @@ class Totals:
 class Surroundings:
     """What the sessions of a process share.
 
+    context       TLS for a connection of these vehicles; called once a session
     now_ms        the deployment's clock
     boot_id       of a vehicle, by number
     offline       (V,) vehicles out of radio contact now
@@ -60,7 +61,7 @@ class Surroundings:
     """
 
     mqtt: Mqtt
-    context: SSLContext | None
+    context: Callable[[Vehicle], SSLContext | None]
     store: Store
     totals: Totals
     now_ms: Callable[[], int]
@@ -78,6 +79,7 @@ class Session:
     def __init__(self, vehicles: dict[int, Vehicle], around: Surroundings) -> None:
         self._vehicles = vehicles
         self._around = around
+        self._context = around.context(next(iter(vehicles.values())))
         self._queue: deque[Parcel] = deque()
         self._ready = asyncio.Semaphore(0)
         self._room = asyncio.Event()
@@ -133,7 +135,7 @@ class Session:
 
     def _client(self) -> aiomqtt.Client:
         will = self._presence(next(iter(self._vehicles)), online=False)
-        return link.client(self._around.mqtt, self._around.context, list(self._vehicles.values()), will, self._answer)
+        return link.client(self._around.mqtt, self._context, list(self._vehicles.values()), will, self._answer)
 
     def _presence(self, vehicle: int, *, online: bool) -> Presence:
         return Presence(online=online, boot_id=self._around.boot_id(vehicle), time_ms=self._around.now_ms())
