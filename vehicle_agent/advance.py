@@ -14,12 +14,9 @@ from fleetpulse.vehicle_agent import battery, blows, effects, rides, sensors, sp
 from fleetpulse.vehicle_agent.faults import FAULT
 from fleetpulse.vehicle_agent.vehicles import VEHICLE, Mode
 
-FRAMES_PER_S = 6
-"""Most that a vehicle makes in a second: five, and one more for a crash."""
 _PARKED, _PAUSED = int(Mode.PARKED), int(Mode.PAUSED)
 _CRASH = int(Status.CRASH)
 _SLEEP_CHARGE = 0.8
-_SLEEP_S = 10
 _RECORD, _FAULT, _FRAME = numba.from_dtype(VEHICLE), numba.from_dtype(FAULT), numba.from_dtype(FRAME)
 
 
@@ -34,6 +31,7 @@ _RECORD, _FAULT, _FRAME = numba.from_dtype(VEHICLE), numba.from_dtype(FAULT), nu
         types.uint8[:, :, ::1],
         types.float64[:, ::1],
         types.float64[:, ::1],
+        types.int64[::1],
         types.int64,
         types.float64[::1],
         _FRAME[::1],
@@ -49,6 +47,7 @@ def run(
     nodes: Any,
     ambient: Any,
     demand: Any,
+    cadence: Any,
     first_s: int,
     fx: Any,
     rows: Any,
@@ -63,8 +62,9 @@ def run(
                  tables of specs.py and streets.py
     ambient, demand
                  (C+1, S) of weather.py, from second `first_s` on
+    cadence      (3,) ms between frames in use, s while awake, s while asleep
     fx           (effects.EFFECTS,) scratch
-    rows         (at least V * S * FRAMES_PER_S,) FRAME, filled vehicle after vehicle; returns how many
+    rows         (at least V * S * Cadence.frames_per_s,) FRAME, filled vehicle after vehicle; returns how many
     """
     n = 0
     for v in range(len(records)):
@@ -92,11 +92,14 @@ def run(
             if second < rec.silent_until_s:
                 continue
             every_ms = 1000
+            every_s = cadence[2] if sleeps else cadence[1]
             if rec.mode not in (_PARKED, _PAUSED) or rec.stolen == 1:
-                every_ms = 200
-            elif sleeps and (second + rec.phase_ms) % _SLEEP_S != 0 and status == rec.last_status:
+                every_ms = min(1000, cadence[0])
+                every_s = max(1, cadence[0] // 1000)
+            if (second + rec.phase_ms) % every_s != 0 and status == rec.last_status and crash_ms < 0:
                 continue
             ms = rec.phase_ms % every_ms
+            told = False
             while ms < 1000 or crash_ms >= 0:
                 at_ms = ms
                 if 0 <= crash_ms <= ms:  # the detector's frame comes when it comes
@@ -121,10 +124,13 @@ def run(
                     odometer + share * (rec.odometer_m - odometer),
                     altitude + share * climb,
                     ambient_c,
-                    rec.impact_s == second and at_ms >= rec.impact_ms,
+                    rec.untold == 1 and (second > rec.impact_s or at_ms >= rec.impact_ms),
                 )
                 rows[n].offset = v
                 rec.seq += 1
                 rec.last_status = status
+                told = told or second > rec.impact_s or at_ms >= rec.impact_ms
                 n += 1
+            if told:
+                rec.untold = 0
     return n

@@ -11,7 +11,7 @@ from fleetpulse.vehicle_agent.impacts import Impact
 from fleetpulse.vehicle_agent.vehicles import Mode
 
 _PARKED, _RIDING = int(Mode.PARKED), int(Mode.RIDING)
-_CRASH, _KERB, _TIP = int(Impact.CRASH), int(Impact.KERB), int(Impact.TIP)
+_CRASH, _KERB, _TIP, _DROP, _BROKEN = (int(i) for i in (Impact.CRASH, Impact.KERB, Impact.TIP, Impact.DROP, Impact.BROKEN_SENSOR))
 _CRASH_FROM_MPS = 3.0
 _KERB_SHARE = 1.0 / 500.0
 _KERB_LEAST, _KERB_MORE = 18.0, 24.0
@@ -19,6 +19,14 @@ _TIP_MPS2 = 34.0
 _BLOW_S = 3
 """Seconds that the detector is fed with after a blow, its own included."""
 _G = 9.81
+
+
+@inlined
+def _strikes(rec: Any, fault: Any) -> bool:
+    """Whether a knock can happen now: a drop to a vehicle that stands, kerbs and stairs to one that rides; a broken sensor always again."""
+    if int(fault.a) == _BROKEN:
+        return True
+    return bool(fault.began_ms == 0 and (rec.mode == _PARKED if int(fault.a) == _DROP else rec.speed_mps > 2.0))
 
 
 @inlined
@@ -49,6 +57,11 @@ def strike(rec: Any, spec: Any, faults: Any, fx: NDArray[np.float64], state: NDA
         rec.impact, rec.impact_s, rec.impact_ms, rec.impact_size = _TIP, second, 900, _TIP_MPS2
         fault.began_ms = second * 1000
         fault.ended_ms = fault.end_ms
+    elif fx[effects.KNOCK] > 0.0 and rec.impact == 0 and _strikes(rec, faults[int(fx[effects.KNOCK]) - 1]):
+        fault = faults[int(fx[effects.KNOCK]) - 1]
+        rec.impact, rec.impact_s, rec.impact_ms, rec.impact_size = int(fault.a), second, 400, fault.b
+        fault.began_ms = second * 1000 + 400 if fault.began_ms == 0 else fault.began_ms
+        fault.ended_ms = (second + 1) * 1000
     elif rec.speed_mps > 2.0 and rec.impact == 0 and rec.stolen == 0 and noise.uniform(rec.key, second, 13) < _KERB_SHARE:
         rec.impact, rec.impact_s, rec.impact_ms = _KERB, second, int(900.0 * noise.uniform(rec.key, second, 14))
         rec.impact_size = _KERB_LEAST + _KERB_MORE * noise.uniform(rec.key, second, 15)
@@ -59,6 +72,7 @@ def strike(rec: Any, spec: Any, faults: Any, fx: NDArray[np.float64], state: NDA
     rec.detector_s = second
     if rec.impact_s == second:
         rec.peak_x = rec.peak_y = rec.peak_z = 0.0
+        rec.untold = 1
     found = -1
     key = noise.mix(np.uint64(rec.key ^ np.uint64(rec.impact_s)))
     for n in range(crash.RATE_HZ):

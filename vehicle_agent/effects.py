@@ -41,6 +41,14 @@ class Effect(IntEnum):
     FAULT_BITS = 22
     IMPOSSIBLE = 23  # 1 + running number
     MODEL_ID = 24
+    JUMP_S = 25
+    JUMP_PCT = 26
+    KNOCK = 27  # 1 + row of the fault table
+    STAND = 28
+    BORDER = 29
+    BORDER_LONGITUDE = 30
+    BORDER_LATITUDE = 31
+    WANDER_M = 32
 
 
 EFFECTS = len(Effect)
@@ -48,8 +56,9 @@ RIDE, PARKED_W, RIDING_FACTOR, CELLS, OHM, LEAK, LEAK_WHEEL, BEARING, CRASH, TIP
     int(e) for e in list(Effect)[:13]
 )
 STUCK, TELEPORT_M, CLOCK_MS, FROZEN, HEAT_C, UNATTENDED, GEOFENCE, TARGET_I, TARGET_J, FAULT_BITS, IMPOSSIBLE, MODEL_ID = (
-    int(e) for e in list(Effect)[13:]
+    int(e) for e in list(Effect)[13:25]
 )
+JUMP_S, JUMP_PCT, KNOCK, STAND, BORDER, BORDER_LONGITUDE, BORDER_LATITUDE, WANDER_M = (int(e) for e in list(Effect)[25:])
 _DRAIN_PARKED, _DRAIN_RIDING, _DEAD_CELL, _TYRE_LEAK = (
     int(f) for f in (Fault.DRAIN_PARKED, Fault.DRAIN_RIDING, Fault.DEAD_CELL, Fault.TYRE_LEAK)
 )
@@ -60,9 +69,18 @@ _GPS_STUCK, _GPS_TELEPORT, _CLOCK_SKEW, _FROZEN = (
 _OVER_TEMPERATURE, _LOW_BATTERY, _GEOFENCE = (int(f) for f in (Fault.OVER_TEMPERATURE, Fault.LOW_BATTERY, Fault.GEOFENCE))
 _FAULT_CODE, _IMPOSSIBLE, _UNKNOWN_MODEL = (int(f) for f in (Fault.FAULT_CODE, Fault.IMPOSSIBLE_VALUES, Fault.UNKNOWN_MODEL))
 _CLOCK_AHEAD, _CLOCK_BEHIND, _RIDE, _REBOOT = (int(f) for f in (Fault.CLOCK_AHEAD, Fault.CLOCK_BEHIND, Fault.RIDE, Fault.REBOOT))
+_JUMPING, _AGEING, _PREHEATING, _KNOCK, _BORDER, _STAND = (
+    int(f) for f in (Fault.JUMPING_SOC, Fault.AGEING, Fault.PREHEATING, Fault.KNOCK, Fault.BORDER, Fault.STAND)
+)
 _PARKED = 0
 _RIDING = 2
 _REBOOT_SILENT_S = 15
+_DAY_S = 86_400.0
+_LOWEST_SOH_PCT = 40.0
+_HOT_C = 55.0
+"""Over-temperature shows from here on."""
+_FROZEN_SHARE = 0.004
+"""A frozen charge shows when it is off by as much of the whole."""
 
 
 @inlined
@@ -120,6 +138,7 @@ def gather(faults: Any, first: int, last: int, rec: Any, spec: Any, second: int,
             shows = rec.stolen == 1
         elif kind == _GPS_STUCK:
             fx[STUCK] = 1.0
+            shows = rec.mode == _RIDING
         elif kind == _GPS_TELEPORT:
             if age_s % max(1, int(fault.a)) < 2:
                 fx[TELEPORT_M] = fault.b
@@ -127,8 +146,11 @@ def gather(faults: Any, first: int, last: int, rec: Any, spec: Any, second: int,
             fx[CLOCK_MS] += fault.a
         elif kind == _FROZEN:
             fx[FROZEN] = 1.0
+            charge = rec.energy_wh / (spec.battery_wh * rec.soh_pct / 100.0)
+            shows = rec.frozen_soc >= 0.0 and abs(charge - rec.frozen_soc / 100.0) > _FROZEN_SHARE
         elif kind == _OVER_TEMPERATURE:
             fx[HEAT_C] = fault.a
+            shows = rec.battery_c > _HOT_C
         elif kind == _LOW_BATTERY:
             fx[UNATTENDED] = 1.0
             if fault.began_ms == 0:
@@ -138,6 +160,23 @@ def gather(faults: Any, first: int, last: int, rec: Any, spec: Any, second: int,
             fx[GEOFENCE], fx[TARGET_I], fx[TARGET_J] = 1.0, fault.c, fault.d
         elif kind == _FAULT_CODE:
             fx[FAULT_BITS] = fault.a
+        elif kind == _JUMPING:
+            fx[JUMP_S], fx[JUMP_PCT] = fault.a, fault.b
+        elif kind == _AGEING:
+            charge = rec.energy_wh / rec.soh_pct
+            rec.soh_pct = max(_LOWEST_SOH_PCT, fault.a - fault.b * age_s / _DAY_S)
+            rec.energy_wh = charge * rec.soh_pct
+        elif kind == _PREHEATING:
+            fx[PARKED_W] += fault.a
+            shows = rec.mode == _PARKED
+        elif kind == _KNOCK:
+            fx[KNOCK] = f + 1.0
+            shows = False
+        elif kind == _BORDER:
+            fx[BORDER], fx[BORDER_LONGITUDE], fx[BORDER_LATITUDE], fx[WANDER_M] = 1.0, fault.a, fault.b, fault.c
+            shows = rec.mode == _PARKED
+        elif kind == _STAND:
+            fx[STAND] = 1.0
         elif kind == _IMPOSSIBLE:
             period = max(1, int(fault.a))
             if age_s % period == 0:

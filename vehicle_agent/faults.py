@@ -34,6 +34,12 @@ class Fault(IntEnum):
     LOW_BATTERY = 17
     GEOFENCE = 18
     FAULT_CODE = 19
+    JUMPING_SOC = 20
+    AGEING = 21
+    # what looks like a fault and is none
+    PREHEATING = 24
+    KNOCK = 25
+    BORDER = 26
     # bad input that is a frame with a seq of its own
     IMPOSSIBLE_VALUES = 32
     CLOCK_AHEAD = 33
@@ -48,6 +54,7 @@ class Fault(IntEnum):
     RIDE = 60
     REBOOT = 61
     JSON_FIRMWARE = 62
+    STAND = 63
 
 
 VALUE_NAMES: dict[Fault, tuple[str, ...]] = {
@@ -70,6 +77,11 @@ VALUE_NAMES: dict[Fault, tuple[str, ...]] = {
     Fault.LOW_BATTERY: ("soc_pct",),
     Fault.GEOFENCE: ("longitude_deg", "latitude_deg"),
     Fault.FAULT_CODE: ("bits",),
+    Fault.JUMPING_SOC: ("period_s", "size_pct"),
+    Fault.AGEING: ("soh_start_pct", "loss_pct_per_day"),
+    Fault.PREHEATING: ("power_w",),
+    Fault.KNOCK: ("impact", "size"),
+    Fault.BORDER: ("longitude_deg", "latitude_deg", "wander_m"),
     Fault.IMPOSSIBLE_VALUES: ("period_s",),
     Fault.CLOCK_AHEAD: ("offset_ms",),
     Fault.CLOCK_BEHIND: ("offset_ms",),
@@ -81,11 +93,12 @@ VALUE_NAMES: dict[Fault, tuple[str, ...]] = {
     Fault.RIDE: (),
     Fault.REBOOT: (),
     Fault.JSON_FIRMWARE: (),
+    Fault.STAND: (),
 }
-"""Names of a row's leading values. tyre wheel: 0 front left, 1 rear left, 2 front right, 3 rear right."""
+"""Names of a row's leading values. tyre wheel: 0 front left, 1 rear left, 2 front right, 3 rear right. impact: of impacts.Impact."""
 
 BAD_PAYLOADS = (Fault.GARBAGE, Fault.TRUNCATED, Fault.OVERSIZE, Fault.WRONG_ID_LENGTH)
-DIRECTIVES = (Fault.RIDE, Fault.REBOOT, Fault.JSON_FIRMWARE)
+DIRECTIVES = (Fault.RIDE, Fault.REBOOT, Fault.JSON_FIRMWARE, Fault.STAND)
 
 VALUES = 4
 FAULT: np.dtype[np.void] = np.dtype(

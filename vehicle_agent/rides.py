@@ -61,7 +61,7 @@ def behave(rec: Any, spec: Any, nodes: NDArray[np.uint8], fx: NDArray[np.float64
 @inlined
 def _wanted(rec: Any, spec: Any, fx: NDArray[np.float64], second: int, demand: float) -> bool:
     """Whether a rider takes the parked vehicle in this second."""
-    if rec.tipped == 1 or rec.crashed == 1 or fx[effects.TIP] > 0.0:
+    if rec.tipped == 1 or rec.crashed == 1 or fx[effects.TIP] > 0.0 or fx[effects.STAND] > 0.0:
         return False
     soc = charge(rec, spec)
     if fx[effects.RIDE] > 0.0:

@@ -82,10 +82,10 @@ def _plan(entry: Entry, v: int, round_ms: int, rng: np.random.Generator, fleet: 
         model = fleet.models[int(born["model"])]
         assert city is not None
         assert model is not None
-        zone = _forbidden(city, model.vehicle_type, rng)
+        zone = forbidden(city, model.vehicle_type, rng)
         if zone is None:
             return []
-        values = _middle(zone)
+        values = middle(zone)
     planned = [Planned(v, entry.kind, start_ms, end_ms, values)]
     if entry.ride_s > 0:
         ride_end_ms = min(end_ms, start_ms + int(entry.ride_for_s * 1000))
@@ -93,12 +93,14 @@ def _plan(entry: Entry, v: int, round_ms: int, rng: np.random.Generator, fleet: 
     return planned
 
 
-def _forbidden(city: City, vehicle_type: str, rng: np.random.Generator) -> Zone | None:
+def forbidden(city: City, vehicle_type: str, rng: np.random.Generator) -> Zone | None:
+    """One of the zones where vehicles of this type may not be; None when there is none."""
     zones = [z for z in city.zones if z.kind == "no_go" and (not z.vehicle_types or vehicle_type in z.vehicle_types)]
     return zones[int(rng.integers(len(zones)))] if zones else None
 
 
-def _middle(zone: Zone) -> tuple[float, float]:
+def middle(zone: Zone) -> tuple[float, float]:
+    """(longitude_deg, latitude_deg) of a zone's middle."""
     ring = np.array(zone.ring[:-1])
     longitude, latitude = ring.mean(axis=0)
     return float(longitude), float(latitude)

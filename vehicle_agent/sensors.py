@@ -108,6 +108,9 @@ def write(
         soc = rec.frozen_soc
     else:
         rec.frozen_soc = -1.0
+    if fx[effects.JUMP_S] > 0.0:
+        jump = 2.0 * noise.uniform(rec.key, second // max(1, int(fx[effects.JUMP_S])), 60) - 1.0
+        soc = min(100.0, max(0.0, soc + fx[effects.JUMP_PCT] * jump))
     row.battery_soc_pct = round(soc * 10.0) / 10.0
     row.battery_voltage_v = rec.voltage_v * (1.0 + 0.0005 * noise.normal(rec.key, made_ms, 36))
     row.battery_current_a = rec.current_a * (1.0 + 0.01 * noise.normal(rec.key, made_ms, 37))
@@ -117,7 +120,8 @@ def write(
     row.ambient_temperature_c = round(ambient_c * 2.0) / 2.0
     row.odometer_m = odometer
     _place(row, rec, city, fx, made_ms, east, north)
-    row.horizontal_accuracy_m = 2.0 * rec.gps_sigma_m * (1.0 + 0.15 * noise.uniform(rec.key, second, 39))
+    sigma_m = fx[effects.WANDER_M] if fx[effects.BORDER] > 0.0 else rec.gps_sigma_m
+    row.horizontal_accuracy_m = 2.0 * sigma_m * (1.0 + 0.15 * noise.uniform(rec.key, second, 39))
     row.satellites = 8 + int(9.0 * noise.uniform(rec.key, second // 60, 44))
     row.altitude_m = altitude + 1.5 * rec.gps_north_m
     row.speed_mps = max(0.0, speed + 0.05 * noise.normal(rec.key, made_ms, 45)) if speed > 0.0 else 0.0
@@ -142,6 +146,10 @@ def write(
 def _place(row: Any, rec: Any, city: Any, fx: NDArray[np.float64], made_ms: int, east: float, north: float) -> None:
     e = east + rec.gps_east_m + 0.12 * noise.normal(rec.key, made_ms, 48)
     n = north + rec.gps_north_m + 0.12 * noise.normal(rec.key, made_ms, 49)
+    if fx[effects.BORDER] > 0.0:
+        wander = fx[effects.WANDER_M] / rec.gps_sigma_m
+        e = (fx[effects.BORDER_LONGITUDE] - city.longitude_deg) * city.east_m_per_deg + wander * rec.gps_east_m
+        n = (fx[effects.BORDER_LATITUDE] - city.latitude_deg) * city.north_m_per_deg + wander * rec.gps_north_m
     if fx[effects.TELEPORT_M] > 0.0:
         way = 6.2832 * noise.uniform(rec.key, made_ms // 10_000, 50)
         e += fx[effects.TELEPORT_M] * math.cos(way)

@@ -4,6 +4,7 @@ A vehicle's story is a function of (seed, its number, its faults, start): it dep
 in steps of one second; frames within a second (5 Hz while riding) are interpolated between its ends.
 """
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +17,25 @@ from fleetpulse.vehicle_agent import advance, crash, effects, specs, streets, ve
 from fleetpulse.vehicle_agent.faults import NONE, Fault
 from fleetpulse.vehicle_agent.vehicles import FIRMWARE, JSON_FIRMWARE, VEHICLE
 
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often a vehicle reports: `ride_ms` in use (or stolen), `idle_s` parked and awake, `sleep_s` parked with much charge.
+
+    Every change of its status is reported at once. The defaults are the requirements': 5, 1 and 0.1 Hz.
+    """
+
+    ride_ms: int = 200
+    idle_s: int = 1
+    sleep_s: int = 10
+
+    @property
+    def frames_per_s(self) -> int:
+        """Most that a vehicle makes in a second, with one more for a crash."""
+        return 1 + max(1, -(-1000 // self.ride_ms))
+
+
+STANDARD = Cadence()
 _ROWS = 100_000
 """Rows of the kernel's buffer, unless one second of the fleet needs more."""
 _CHUNK_S = 60
@@ -32,10 +52,13 @@ class Simulator:
     """A fleet of simulated vehicles.
 
     faults     (F,) FAULT rows of faults.table(); the simulator fills in when each really began and ended
+    cadence    how often vehicles report
     device_id  of vehicle v: big-endian halves `vehicles["device_hi"][v]`, `vehicles["device_lo"][v]`
     """
 
-    def __init__(self, fleet: Fleet, vehicle_count: int, seed: int, start_ms: int, faults: NDArray[Any] = NONE) -> None:
+    def __init__(
+        self, fleet: Fleet, vehicle_count: int, seed: int, start_ms: int, faults: NDArray[Any] = NONE, *, cadence: Cadence = STANDARD
+    ) -> None:
         self._fleet = fleet
         self._specs = specs.build(fleet)
         self._map = streets.build(fleet)
@@ -46,8 +69,9 @@ class Simulator:
         self._effects = np.zeros(effects.EFFECTS)
         self._second = start_ms // 1000
         self._start_s = self._second
-        self._chunk_s = max(1, min(_CHUNK_S, _ROWS // (advance.FRAMES_PER_S * max(1, vehicle_count))))
-        self._rows = empty(self._chunk_s * advance.FRAMES_PER_S * vehicle_count)
+        self._chunk_s = max(1, min(_CHUNK_S, _ROWS // (cadence.frames_per_s * max(1, vehicle_count))))
+        self._cadence = np.array([cadence.ride_ms, cadence.idle_s, cadence.sleep_s], dtype=np.int64)
+        self._rows = empty(self._chunk_s * cadence.frames_per_s * vehicle_count)
         self._firmware = np.array([text.encode() for text in FIRMWARE], dtype="S16")[self.vehicles["firmware"]]
         json = self.faults["vehicle"][self.faults["kind"] == Fault.JSON_FIRMWARE]
         self._firmware[json] = JSON_FIRMWARE.encode()
@@ -125,6 +149,7 @@ class Simulator:
             self._map.nodes,
             ambient,
             demand,
+            self._cadence,
             self._second,
             self._effects,
             self._rows,
@@ -135,7 +160,10 @@ class Simulator:
         return frames
 
     def _aim(self) -> None:
-        """Give zone visits their crossing, and let vehicles that visit soon stand near it."""
+        """Put vehicles that will stand at a border there; give zone visits their crossing, and let vehicles that visit soon stand near it."""
+        for row in self.faults[self.faults["kind"] == Fault.BORDER]:
+            rec = self.vehicles[row["vehicle"] : row["vehicle"] + 1]
+            rec["i"], rec["j"] = streets.nearest_node(self._map.cities[rec["city"][0]], row["a"], row["b"])
         for row in self.faults[self.faults["kind"] == Fault.GEOFENCE]:
             city = self._map.cities[self.vehicles["city"][row["vehicle"]]]
             i, j = streets.nearest_node(city, row["a"], row["b"])

@@ -104,6 +104,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("peak_x", "<f8"),
         ("peak_y", "<f8"),
         ("peak_z", "<f8"),
+        ("untold", "<i8"),  # no frame has told of these peaks yet
     ],
     align=True,
 )
