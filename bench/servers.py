@@ -49,7 +49,7 @@ class Mosquitto(Server):
     """An MQTT 5 broker that forgets everything when it dies (no persistence).
 
     config_lines  of mosquitto.conf, besides an open listener
-    config        a whole mosquitto.conf with TLS listeners, of which `port` is one, in place of the open listener
+    config        a whole mosquitto.conf with TLS listeners, of which `port` is the last one's, in place of the open listener
     """
 
     what = "mosquitto"
