@@ -22,7 +22,7 @@ from fleetpulse.bench.scenarios.flow import FlowError
 from fleetpulse.config.settings import ConfigError
 from fleetpulse.flows.embedded import EmbeddedError
 
-SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals")
+SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals", "quality")
 WIDTH = 140
 """Of the tables where there is no terminal."""
 EXPECTED_FILE = Path(__file__).resolve().parent / "expected.json"
@@ -64,6 +64,7 @@ def main(
     seed: int,
     only: Sequence[str],
     accept: bool,
+    tuning: bool = False,
 ) -> int:
     """0 when every check holds, else 1. Raises ConfigError for an unknown scenario, EmbeddedError when no broker can run."""
     if scenario != "all" and scenario not in SCENARIOS:
@@ -71,7 +72,8 @@ def main(
     console = Console(stderr=True)
     report = Report(scenario, seed)
     scratch = Path(tempfile.mkdtemp(prefix="fleetpulse-bench-"))
-    options = Options(scratch, scale, seed, tuple(only), plots, lambda text: console.print(f"[dim]{text}[/dim]"))
+    say = lambda text: console.print(f"[dim]{text}[/dim]")  # noqa: E731
+    options = Options(scratch, scale, seed, tuple(only), tuning, plots, say)
     try:
         if scenario == "all":
             for i, (name, share) in enumerate(ALL):

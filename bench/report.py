@@ -49,12 +49,18 @@ def _text(value: float) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """One figure: `value` is the median of `runs`."""
+    """One figure: `value` is the median of `runs`, or what they give together; `interval` (95 %) where it is counted."""
 
     name: str
     value: float
     unit: str
     runs: tuple[float, ...]
+    interval: tuple[float, float] | None = None
+
+
+def _json(result: Result) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": result.name, "value": result.value, "unit": result.unit, "runs": list(result.runs)}
+    return body if result.interval is None else {**body, "interval": list(result.interval)}
 
 
 @dataclass
@@ -78,10 +84,15 @@ class Report:
 
     def add(self, name: str, unit: str, runs: Sequence[float]) -> float:
         """Note a figure; returns its median."""
+        return self.count(name, unit, runs, median(runs), None)
+
+    def count(self, name: str, unit: str, runs: Sequence[float], value: float, interval: tuple[float, float] | None) -> float:
+        """Note a figure that the runs give together, with its interval; returns it."""
         assert runs, "a figure needs a run"
         assert all(result.name != name for result in self.results), f"{name} is measured twice"
-        self.results.append(Result(name, _short(median(runs)), unit, tuple(_short(run) for run in runs)))
-        return median(runs)
+        around = None if interval is None else (_short(interval[0]), _short(interval[1]))
+        self.results.append(Result(name, _short(value), unit, tuple(_short(run) for run in runs), around))
+        return value
 
     def value(self, name: str) -> float | None:
         """A figure by its name; None when it was not measured."""
@@ -99,7 +110,7 @@ class Report:
             "scenario": self.scenario,
             "machine": self.machine,
             "seed": self.seed,
-            "results": [{"name": r.name, "value": r.value, "unit": r.unit, "runs": list(r.runs)} for r in self.results],
+            "results": [_json(result) for result in self.results],
             "ratios": self.ratios,
             "checks": self.checks,
             "skipped": self.skipped,
@@ -117,6 +128,8 @@ class Report:
         table.add_column("runs")
         for result in self.results:
             spread = f"{len(result.runs)}: {_text(min(result.runs))} - {_text(max(result.runs))}"
+            if result.interval is not None:
+                spread += f"; 95 %: {_text(result.interval[0])} - {_text(result.interval[1])}"
             table.add_row(result.name, _text(result.value), result.unit, spread)
         console.print(table)
         for title, rows in (("ratio", self.ratios), ("check", self.checks), ("skipped", self.skipped), ("note", self.notes)):

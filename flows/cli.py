@@ -164,12 +164,13 @@ def replay(
 
 @app.command()
 def bench(
-    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory or rivals")],
+    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory, rivals or quality")],
     json: Annotated[Path | None, typer.Option("--json", help="Write the report (JSON) here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="Share of the full size; below 1 only to see that it runs.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the workloads.")] = 1,
     only: Annotated[list[str] | None, typer.Option("--only", help="Part of a scenario; may be given again (bench/README.md).")] = None,
+    tuning: Annotated[bool, typer.Option("--tuning", help="Of `quality`: seeds and strengths that thresholds may be chosen on.")] = False,
     accept: Annotated[bool, typer.Option("--accept", help="Store the measured ratios as the expected ones.")] = False,
     config: ConfigFile = None,
 ) -> None:
@@ -177,7 +178,9 @@ def bench(
 
     def part(settings: Settings) -> int:
         module = importlib.import_module("fleetpulse.bench.main")  # by name: flows stands below bench
-        code: int = module.main(scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept)
+        code: int = module.main(
+            scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept, tuning=tuning
+        )
         return code
 
     _run(config, part)

@@ -39,9 +39,9 @@ def strike(rec: Any, spec: Any, faults: Any, fx: NDArray[np.float64], state: NDA
     if fx[effects.CRASH] <= 0.0 and rec.crashed == 1:
         rec.crashed = 0
         rec.alarmed = 0
+    if fx[effects.TIP] <= 0.0 and rec.crashed == 0 and rec.tipped == 1:  # somebody puts it up
         rec.tipped = 0
-    if fx[effects.TIP] <= 0.0 and rec.crashed == 0:
-        rec.tipped = 0
+        rec.roll_deg = 3.0 + 4.0 * noise.uniform(rec.key, 0, 19)
     if fx[effects.CRASH] > 0.0 and rec.crashed == 0 and rec.mode == _RIDING and rec.speed_mps >= _CRASH_FROM_MPS:
         fault = faults[int(fx[effects.CRASH]) - 1]
         if fault.began_ms == 0:

@@ -160,7 +160,7 @@ class Simulator:
         return frames
 
     def _aim(self) -> None:
-        """Put vehicles that will stand at a border there; give zone visits their crossing, and let vehicles that visit soon stand near it."""
+        """Put vehicles that stand at a border there; give zone visits their crossing, and let who visits soon stand near it."""
         for row in self.faults[self.faults["kind"] == Fault.BORDER]:
             rec = self.vehicles[row["vehicle"] : row["vehicle"] + 1]
             rec["i"], rec["j"] = streets.nearest_node(self._map.cities[rec["city"][0]], row["a"], row["b"])
