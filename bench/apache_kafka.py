@@ -35,16 +35,19 @@ class ApacheKafka(EmbeddedKafka):
 
     heap       of the JVM, as -Xmx takes it
     log_bytes  when a partition's segment is rolled
+    proxy      a port of 127.0.0.1 whose owner passes everything on to `behind_proxy`: clients that come by it are told to stay on it
     """
 
     what = "apache-kafka"
     ready_s = 60.0
     stop_s = 15.0
 
-    def __init__(self, data_dir: Path, port: int = 0, *, heap: str = "1g", log_bytes: int = 1 << 30) -> None:
+    def __init__(self, data_dir: Path, port: int = 0, *, heap: str = "1g", log_bytes: int = 1 << 30, proxy: int = 0) -> None:
         super().__init__(data_dir, port)
         self._heap = heap
         self._log_bytes = log_bytes
+        self._proxy = proxy
+        self.behind_proxy = free_port() if proxy else 0
         self._controller_port = 0
 
     def start(self) -> Self:
@@ -91,13 +94,17 @@ class ApacheKafka(EmbeddedKafka):
             raise EmbeddedError(f"Kafka must format its folder {self._logs}; it ended with {code} (see {log_file})")
 
     def _settings(self) -> str:
+        inside, outside, protocol = "", "", ""
+        if self._proxy:
+            inside, outside, protocol = f",PROXIED://{HOST}:{self.behind_proxy}", f",PROXIED://{HOST}:{self._proxy}", ",PROXIED:PLAINTEXT"
         return f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{HOST}:{self._controller_port}
-listeners=PLAINTEXT://{self.address},CONTROLLER://{HOST}:{self._controller_port}
-advertised.listeners=PLAINTEXT://{self.address}
+listeners=PLAINTEXT://{self.address},CONTROLLER://{HOST}:{self._controller_port}{inside}
+advertised.listeners=PLAINTEXT://{self.address}{outside}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocol}
 log.dirs={self._logs}
 log.segment.bytes={self._log_bytes}
 log.retention.ms=-1

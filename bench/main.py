@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
+from fleetpulse.bench.chaos.system import AttackError
 from fleetpulse.bench.load_run import LoadError
 from fleetpulse.bench.maven import MissingToolError
 from fleetpulse.bench.options import Options
@@ -22,7 +23,7 @@ from fleetpulse.bench.scenarios.flow import FlowError
 from fleetpulse.config.settings import ConfigError
 from fleetpulse.flows.embedded import EmbeddedError
 
-SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals", "quality")
+SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals", "chaos", "quality")
 WIDTH = 140
 """Of the tables where there is no terminal."""
 EXPECTED_FILE = Path(__file__).resolve().parent / "expected.json"
@@ -65,6 +66,7 @@ def main(
     only: Sequence[str],
     accept: bool,
     tuning: bool = False,
+    kills: int = 0,
 ) -> int:
     """0 when every check holds, else 1. Raises ConfigError for an unknown scenario, EmbeddedError when no broker can run."""
     if scenario != "all" and scenario not in SCENARIOS:
@@ -72,8 +74,9 @@ def main(
     console = Console(stderr=True)
     report = Report(scenario, seed)
     scratch = Path(tempfile.mkdtemp(prefix="fleetpulse-bench-"))
-    say = lambda text: console.print(f"[dim]{text}[/dim]")  # noqa: E731
-    options = Options(scratch, scale, seed, tuple(only), tuning, plots, say)
+    options = Options(
+        scratch, scale, seed, tuple(only), kills=kills, tuning=tuning, plots=plots, say=lambda text: console.print(f"[dim]{text}[/dim]")
+    )
     try:
         if scenario == "all":
             for i, (name, share) in enumerate(ALL):
@@ -103,7 +106,7 @@ def _run(name: str, options: Options, report: Report) -> None:
     module = importlib.import_module(f"fleetpulse.bench.scenarios.{name}")
     try:
         module.run(options, report)
-    except (FlowError, LoadError, EmbeddedError, MissingToolError, TimeoutError) as error:
+    except (AttackError, FlowError, LoadError, EmbeddedError, MissingToolError, TimeoutError) as error:
         report.checks[f"{name} runs to its end"] = False
         report.skipped[name] = f"{type(error).__name__}: {error}"
 

@@ -14,6 +14,7 @@ class Options:
 
     seed     of every workload
     only     parts of a scenario, by the names that it documents; empty: all
+    kills    of `chaos`; 0: as many as it does by itself
     tuning   `quality` takes the seeds and strengths that thresholds may be chosen on
     plots    folder for PNG files; None: no plots
     scratch  folder of this run, deleted after it
@@ -24,6 +25,7 @@ class Options:
     scale: float = 1.0
     seed: int = 1
     only: tuple[str, ...] = ()
+    kills: int = 0
     tuning: bool = False
     plots: Path | None = None
     say: Callable[[str], None] = print

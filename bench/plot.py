@@ -1,4 +1,4 @@
-"""Figures as PNG: throughput against vehicles, latency against load, memory over time. Reads a report; measures nothing."""
+"""Figures as PNG: throughput against vehicles, latency against load, memory over time, lag under attack. Measures nothing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from fleetpulse.bench.chaos.attack import Struck
+from fleetpulse.bench.chaos.plan import FLOWS, Kind
+from fleetpulse.bench.chaos.watch import Sample
 from fleetpulse.bench.report import Report
 
 _SIZE_INCH = (7.0, 4.2)
@@ -66,3 +69,23 @@ def memory(lines: Mapping[str, Sequence[tuple[float, float]]], folder: Path) -> 
     axes.set_ylim(bottom=0)
     axes.legend()
     return [_save(figure, folder, "memory")]
+
+
+def chaos(samples: Sequence[Sample], struck: Sequence[Struck], folder: Path) -> list[str]:
+    """Records that each flow has not committed and frames that vehicles keep, over the run; a line where something was struck."""
+    figure, axes = _figure("Under attack", "s", "records behind (flows), frames kept (vehicles)")
+    began_s = samples[0].at_s
+    for flow in FLOWS:
+        points = [(sample.at_s - began_s, lag) for sample in samples if (lag := sample.lag(flow)) is not None]
+        axes.plot([s for s, _ in points], [lag + 1 for _, lag in points], linewidth=0.8, label=flow)
+    axes.plot([sample.at_s - began_s for sample in samples], [sample.pending + 1 for sample in samples], linewidth=0.8, label="vehicles")
+    axes.set_yscale("log")
+    axes.set_ylim(0.5, 1e6)
+    for kill in (True, False):
+        times = [each.at_s - began_s for each in struck if (each.strike.kind is Kind.KILL) == kill]
+        label = "kill" if kill else "stall, cut, slow, full"
+        axes.vlines(
+            times, 0, 0.04, transform=axes.get_xaxis_transform(), color="black" if kill else "tab:orange", linewidth=0.8, label=label
+        )
+    axes.legend(loc="upper left", fontsize="small", ncols=3)
+    return [_save(figure, folder, "chaos")]

@@ -164,7 +164,7 @@ def replay(
 
 @app.command()
 def bench(
-    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory, rivals or quality")],
+    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory, rivals, chaos or quality")],
     json: Annotated[Path | None, typer.Option("--json", help="Write the report (JSON) here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="Share of the full size; below 1 only to see that it runs.")] = 1.0,
@@ -172,6 +172,7 @@ def bench(
     only: Annotated[list[str] | None, typer.Option("--only", help="Part of a scenario; may be given again (bench/README.md).")] = None,
     tuning: Annotated[bool, typer.Option("--tuning", help="Of `quality`: seeds and strengths that thresholds may be chosen on.")] = False,
     accept: Annotated[bool, typer.Option("--accept", help="Store the measured ratios as the expected ones.")] = False,
+    kills: Annotated[int, typer.Option(min=0, help="Kills of `chaos`; 0: 20.")] = 0,
     config: ConfigFile = None,
 ) -> None:
     """One load benchmark: a table, a report, and exit code 1 when a check does not hold."""
@@ -179,7 +180,7 @@ def bench(
     def part(settings: Settings) -> int:
         module = importlib.import_module("fleetpulse.bench.main")  # by name: flows stands below bench
         code: int = module.main(
-            scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept, tuning=tuning
+            scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept, kills=kills, tuning=tuning
         )
         return code
 

@@ -1,0 +1,83 @@
+"""When is a part back, and has it caught up? Pure functions of samples: what was seen when a target died, and what is seen now.
+
+A flow has caught up when workers started since then have committed everything that its topic held when the old ones were dead. The way
+from vehicle to Kafka has, when every partition has grown since (the bridge writes ticks only while MQTT and Kafka are there) and
+vehicles keep no more than usual. The gateway, when it says that it is ready.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleetpulse.bench.chaos.plan import FLOWS, ROUTES, TARGETS
+from fleetpulse.bench.chaos.system import EPOCH_S
+from fleetpulse.bench.chaos.watch import Sample
+
+WAY = "way"
+"""The way from the vehicles to Kafka."""
+GATEWAY = "gateway"
+CONCERNED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("bridge", "agent", "mosquitto", "mqtt"), (WAY,)),
+    **{f"{flow} {what}": (flow,) for flow in FLOWS for what in ("worker", "supervisor")},
+    "kafka": (WAY, GATEWAY, *FLOWS),
+    "gateway": (GATEWAY,),
+    "recovery": FLOWS,
+}
+"""Target or route -> what must have caught up."""
+assert CONCERNED.keys() == {*TARGETS, *ROUTES, "recovery"}
+USUAL_S = 3.0
+"""Of what the vehicles make: as much may be under way."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How the undisturbed system looks: frames that the vehicles keep, frames that they make in a second on the wall."""
+
+    pending: float
+    frames_per_s: float
+
+    @property
+    def pending_limit(self) -> float:
+        return self.pending + USUAL_S * self.frames_per_s
+
+
+def usual(samples: Sequence[Sample]) -> Usual:
+    """From some seconds of samples without a disturbance."""
+    first, last = samples[0], samples[-1]
+    return Usual(max(sample.pending for sample in samples), (last.frames - first.frames) / (last.at_s - first.at_s))
+
+
+def caught_up_at(target: str, since_s: float, samples: Sequence[Sample], normal: Usual) -> float | None:
+    """When all that a target concerns had caught up after its death at `since_s` (monotonic); None: not yet."""
+    after = [sample for sample in samples if sample.at_s > since_s]
+    found = [_caught_up_at(what, after, normal) for what in CONCERNED[target]]
+    return max(at_s for at_s in found if at_s is not None) if None not in found else None
+
+
+def _caught_up_at(what: str, after: Sequence[Sample], normal: Usual) -> float | None:
+    if what == GATEWAY:
+        return next((sample.at_s for sample in after if sample.ready), None)
+    mark = next((sample for sample in after if sample.ends is not None), None)
+    if mark is None or mark.ends is None:
+        return None
+    held = mark.ends["telemetry" if what == WAY else what]
+    for now in after:
+        if now.at_s <= mark.at_s or now.ends is None:
+            continue
+        if what == WAY:
+            grown = all(now.ends["telemetry"][p] > end for p, end in held.items())
+            done = grown and now.told_s > after[0].at_s and now.pending <= normal.pending_limit
+        else:
+            done = _flow_is_back(what, held, mark, now)
+        if done:
+            return now.at_s
+    return None
+
+
+def _flow_is_back(flow: str, held: dict[int, int], mark: Sample, now: Sample) -> bool:
+    born_s, position = now.starts.get(flow), now.done.get(flow, {})
+    if born_s is None or any(position.get(p, 0) < end for p, end in held.items()):
+        return False
+    before = mark.done.get(flow, {})
+    if any(position.get(p, 0) > before.get(p, 0) for p in held):
+        return True
+    return now.at_s - born_s > 2 * EPOCH_S + 1.0  # nothing has come that it could commit

@@ -1,0 +1,117 @@
+"""How long a killed flow needs until it is as close behind a live load as before: `chaos.restart.caught_up_s`.
+
+50,000 frames/s of 50,000 vehicles into 16 partitions, epochs of 10 s as in production; the worker of `telemetry` is killed in different
+moments of an epoch, the last just before its end, when most must be read again. Its position is what it exports, not what it has committed.
+"""
+
+import sys
+import time
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import orjson
+import psutil
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from fleetpulse.bench import deployment
+from fleetpulse.bench.brokers import broker
+from fleetpulse.bench.chaos.stores import until_written
+from fleetpulse.bench.chaos.system import AttackError
+from fleetpulse.bench.chaos.watch import LATEST
+from fleetpulse.bench.load import TICK_MS
+from fleetpulse.bench.options import Options
+from fleetpulse.bench.report import Report
+from fleetpulse.config import kafka
+from fleetpulse.flows.child import Part, end, spawn
+from fleetpulse.flows.embedded import HOST, free_port
+from fleetpulse.flows.topics import TELEMETRY
+
+RATE, VEHICLES = 50_000, 50_000
+WARM_S = 12.0
+EPOCH_S = 10.0
+MOMENTS_S = (3.0, 6.5, 9.5)
+"""Of the kills, since the store was written."""
+LIMIT_S = 60.0
+WANTED_S = 10.0
+USUAL_S = 0.25
+"""Of the load: a flow that is this close behind has caught up."""
+_LOOK_S = 0.05
+
+
+def run(options: Options, report: Report) -> None:
+    """Raises AttackError when the flow does not run or does not come back."""
+    folder = options.scratch / "restart"
+    with ExitStack() as stack:
+        server = stack.enter_context(broker(folder / "kafka", report))
+        settings = deployment.settings(server.address, folder)
+        deployment.create_topics(settings, append_time=False)
+        port = free_port()
+        variables = deployment.environment(server.address, folder, epoch_s=EPOCH_S)
+        flow = Part(["flow", "telemetry"], folder, {**variables, "FLEETPULSE_FLOW__METRICS_PORT": str(port)})
+        stack.callback(flow.end, limit_s=15.0)
+        lag = _Lag(AdminClient(kafka.client(settings)), port, flow)
+        seconds = WARM_S + len(MOMENTS_S) * (2 * EPOCH_S + WANTED_S)
+        command = [sys.executable, "-m", "fleetpulse.bench.load", "--address", server.address, "--rate", str(RATE)]
+        command += ["--vehicles", str(VEHICLES), "--seconds", str(seconds), "--partitions", str(deployment.PARTITIONS)]
+        options.say(f"restart: {RATE} frames/s for {seconds:.0f} s")
+        generator = spawn([*command, "--seed", str(options.seed)], folder / "load.log")
+        stack.callback(end, generator, limit_s=1.0)
+        time.sleep(WARM_S)
+        lag.until_close()
+        runs = []
+        for moment_s in MOMENTS_S:
+            until_written(folder / "recovery" / "telemetry", limit_s=2 * EPOCH_S)
+            time.sleep(moment_s)
+            killed_s = time.monotonic()
+            psutil.Process(flow.process.pid).children()[0].kill()
+            runs.append(lag.until_close() - killed_s)
+            if generator.poll() is not None:
+                raise AttackError("the load must outlast the kills; it ended before")
+        report.add("chaos.restart.caught_up_s", "s", runs)
+        report.checks[f"chaos.restart.caught_up_s <= {WANTED_S:g}"] = max(runs) <= WANTED_S
+        generator.wait(seconds)
+        _say_rate(folder / "load.log", report)
+
+
+def _say_rate(log: Path, report: Report) -> None:
+    told = orjson.loads(log.read_bytes().splitlines()[-1])
+    report.add("chaos.restart.rate", "frames/s", [told["rate"]])
+
+
+class _Lag:
+    """How many records the flow is behind."""
+
+    def __init__(self, admin: AdminClient, port: int, flow: Part) -> None:
+        self._admin = admin
+        self._port = port
+        self._flow = flow
+        self._wanted = {TopicPartition(TELEMETRY, p): LATEST for p in range(deployment.PARTITIONS)}
+
+    def until_close(self) -> float:
+        """The time (monotonic) at which the flow is as close behind as usual. Raises AttackError."""
+        until = time.monotonic() + LIMIT_S
+        while True:
+            at_s = time.monotonic()
+            positions = self._positions()
+            if len(positions) == deployment.PARTITIONS:
+                ends = sum(future.result(LIMIT_S).offset for future in self._admin.list_offsets(self._wanted).values())
+                if ends - sum(positions.values()) <= USUAL_S * deployment.PARTITIONS * 1000 / TICK_MS:
+                    return at_s
+            if at_s > until:
+                raise AttackError(f"the flow must catch up within {LIMIT_S:g} s; it does not: {self._flow.last_line()}")
+            time.sleep(_LOOK_S)
+
+    def _positions(self) -> dict[str, float]:
+        """Shard -> offset that comes next, as the worker exports it; nothing while none runs."""
+        connection = HTTPConnection(HOST, self._port, timeout=1.0)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        except (OSError, HTTPException):
+            return {}
+        finally:
+            connection.close()
+        lines = [line for line in text.splitlines() if line.startswith("fleet_flow_shard_next_offset{")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
