@@ -4,7 +4,7 @@ Every vehicle stands or rides in a service area, outside every no-go zone; a few
 JSON frame shows, so that both forms carry the same numbers. Frames come in order of arrival, with a delay below MAX_DELAY_MS.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,14 @@ class Workload:
     """What to make. Frame k of a vehicle is due at START_MS + its phase + k * interval_ms.
 
     frames  N in all, a multiple of `vehicles`
+    first   k of each vehicle's first frame: a long topic is made of parts that follow each other
     """
 
     vehicles: int
     frames: int
     interval_ms: int = 5_000
     seed: int = 1
+    first: int = 0
 
     def __post_init__(self) -> None:
         assert self.frames % self.vehicles == 0, "frames must be a multiple of vehicles"
@@ -44,17 +46,22 @@ class Workload:
 
     @property
     def name(self) -> str:
-        return f"{self.vehicles}v-{self.frames}f-{self.interval_ms}ms-seed{self.seed}"
+        return f"{self.vehicles}v-{self.frames}f-{self.interval_ms}ms-seed{self.seed}-from{self.first}"
+
+    def part(self, n: int) -> "Workload":
+        """The n-th that goes on after this one, which is number 0."""
+        return replace(self, first=self.first + n * (self.frames // self.vehicles))
 
 
 def make(workload: Workload) -> NDArray[Any]:
     """(N,) FRAME rows in order of arrival; `append_ms` holds the arrival, every other origin column is 0."""
     rng = np.random.default_rng(workload.seed)
     fixed = _vehicles(workload, rng)
+    phase = rng.integers(0, workload.interval_ms, workload.vehicles)
+    rng = np.random.default_rng((workload.seed, workload.first))
     each = workload.frames // workload.vehicles
     vehicle = np.tile(np.arange(workload.vehicles), each)
-    k = np.repeat(np.arange(each), workload.vehicles)
-    phase = rng.integers(0, workload.interval_ms, workload.vehicles)
+    k = np.repeat(np.arange(workload.first, workload.first + each), workload.vehicles)
     time_ms = START_MS + phase[vehicle] + k * workload.interval_ms
     arrival_ms = time_ms + rng.integers(0, MAX_DELAY_MS, workload.frames)
     order = np.argsort(arrival_ms, kind="stable")

@@ -16,6 +16,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic as _numba_intrinsic
 from numpy.typing import NDArray
 
@@ -202,6 +203,26 @@ def _copy() -> Any:
     return copy
 
 
+def _fetch() -> Any:
+    """Prefetch of a cache line for reading."""
+    if _INTERPRETED:
+        return lambda array, at: None
+
+    @_intrinsic  # type: ignore[untyped-decorator]
+    def fetch(typing_context: Any, memory: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = _pointer(builder, arguments[0], arguments[1], ir.IntType(8))
+            word = ir.IntType(32)
+            function = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+            prefetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")
+            builder.call(prefetch, [pointer, word(0), word(3), word(1)])  # for reading, to keep in all caches, data
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    return fetch
+
+
 int64: Callable[[int], int] = cast("Callable[[int], int]", np.int64)
 """A number that is a constant to LLVM but no literal to numba, which would compile every part anew for each literal it is given."""
 base: Callable[[Bytes], Memory] = _base()
@@ -227,3 +248,5 @@ trailing_zeros: Callable[[int], int] = _bits("cttz", _trailing_zeros, 64)
 """Number of the lowest bit that is set; the value must not be zero."""
 leading_digits: Callable[[Memory, int], int] = _leading_digits()
 copy: Callable[[Memory, int, Memory, int, int], None] = _copy()
+fetch: Callable[[Memory, int], None] = _fetch()
+"""Ask for the cache line at a position that will be loaded soon; it may lie beyond the end, and changes no result."""

@@ -15,6 +15,7 @@ from fleetpulse.codecs.memory import (
     Memory,
     base,
     copy,
+    fetch,
     int64,
     load_i64,
     load_u8,
@@ -43,6 +44,10 @@ MIN_FRAME_BYTES = 18
 MIN_OBJECT_BYTES = 52
 """The same for a JSON object."""
 
+_LINE_BYTES = 64
+_AHEAD_BYTES, _AHEAD_LINES = 1024, 3
+"""How far before the first pass the bytes are asked for, and how much at each frame: it jumps from length to length, and would wait for
+memory at each."""
 _APPEND_MS, _OFFSET, _POSITION, _PARTITION = offset("append_ms"), offset("offset"), offset("position"), offset("partition")
 _KIND, _DEVICE = offset("kind"), offset("device_hi")
 _TICK_KIND = int(Kind.TICK)
@@ -56,6 +61,8 @@ def _survey_batch(data: Memory, begin: int, end: int) -> tuple[int, int, int]:
     frames, rows = 0, 0
     frame, at = next_frame(data, begin, end)
     while frame >= 0:
+        for line in range(_AHEAD_BYTES, _AHEAD_BYTES + _AHEAD_LINES * _LINE_BYTES, _LINE_BYTES):
+            fetch(data, frame + line)
         frames += 1
         rows += at - frame >= MIN_FRAME_BYTES
         frame, at = next_frame(data, at, end)

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fleetpulse.codecs.columns import Layout
+
 STATE: np.dtype[np.void] = np.dtype(
     [
         ("device_hi", "<u8"),
@@ -138,45 +140,30 @@ CANDIDATE: np.dtype[np.void] = np.dtype(
 """A vehicle that could be moved or whose battery could be swapped; stands in `fleet.zones` beside the counts."""
 
 
-def encode(rows: NDArray[Any], names: Mapping[str, Sequence[str]], *, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Arrow IPC stream of one record batch.
+class Encoder:
+    """Arrow IPC streams of one table; keeps what does not change from one to the next.
 
-    rows      (N,) of one of the dtypes above; the halves device_hi/lo and trip_hi/lo become fixed_size_binary(16)
-              columns `device_id` and `trip_id` (null where 0)
-    names     code column -> its names by code, for example {"city": ("", "berlin", "paris")}
-    metadata  goes to the schema's metadata
+    dtype  one of the dtypes above; the halves device_hi/lo and trip_hi/lo become fixed_size_binary(16) columns `device_id` and
+           `trip_id` (null where 0)
+    names  code column -> its names by code, for example {"city": ("", "berlin", "paris")}
     """
-    arrays: list[pa.Array] = []
-    columns: list[pa.Field] = []
-    for name in rows.dtype.names or ():
-        column = rows[name]
-        if name.endswith("_lo"):
-            continue
-        if name.endswith("_hi"):
-            stem = name.removesuffix("_hi")
-            halves = np.empty((len(rows), 2), dtype=">u8")
-            halves[:, 0], halves[:, 1] = column, rows[f"{stem}_lo"]
-            present = np.packbits((column | rows[f"{stem}_lo"]) != 0, bitorder="little")
-            buffers = [pa.py_buffer(present.tobytes()), pa.py_buffer(halves.tobytes())]
-            fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(rows), buffers)
-            arrays.append(fixed)
-            columns.append(pa.field(f"{stem}_id", fixed.type))
-        elif name in names:
-            codes = pa.array(column.astype(np.int16))
-            arrays.append(pa.DictionaryArray.from_arrays(codes, pa.array(list(names[name]), pa.string())))
-            columns.append(pa.field(name, arrays[-1].type))
-        elif column.dtype.kind == "S":
-            arrays.append(pa.array([value.decode("utf-8", "replace") for value in column.tolist()], pa.string()))
-            columns.append(pa.field(name, pa.string()))
-        else:
-            arrays.append(pa.array(np.ascontiguousarray(column)))
-            columns.append(pa.field(name, arrays[-1].type))
-    schema = pa.schema(columns, metadata=dict(metadata or {}))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    value: bytes = sink.getvalue().to_pybytes()
-    return value
+
+    def __init__(self, dtype: np.dtype[np.void], names: Mapping[str, Sequence[str]]) -> None:
+        self._layout = Layout(dtype, names)
+
+    def encode(self, rows: NDArray[Any], *, metadata: Mapping[str, str] | None = None) -> bytes:
+        """One record batch of (N,) rows; `metadata` goes to the schema's metadata."""
+        batch = self._layout.batch(rows, metadata or {})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        value: bytes = sink.getvalue().to_pybytes()
+        return value
+
+
+def encode(rows: NDArray[Any], names: Mapping[str, Sequence[str]], *, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Encoder(rows.dtype, names).encode(rows), for what is written seldom."""
+    return Encoder(rows.dtype, names).encode(rows, metadata=metadata)
 
 
 def read(value: bytes) -> pa.RecordBatch:

@@ -24,6 +24,7 @@ POLL_BYTES = 4 << 20
 """About what a poll takes: what comes of it, twice as much again as rows, is still in the cache when the next step reads it."""
 _CONSUMER = 1
 _ERRSTR_BYTES = 512
+_METADATA_MS = 2_000
 _i64 = numba.int64
 
 
@@ -98,6 +99,10 @@ def _load() -> ctypes.CDLL:
         ("conf_set", integer, [pointer, text, text, text, ctypes.c_size_t]),
         ("new", pointer, [integer, pointer, text, ctypes.c_size_t]),
         ("poll_set_consumer", integer, [pointer]),
+        ("topic_new", pointer, [pointer, text, pointer]),
+        ("topic_destroy", None, [pointer]),
+        ("metadata", integer, [pointer, integer, pointer, pointer, integer]),
+        ("metadata_destroy", None, [pointer]),
         ("queue_get_consumer", pointer, [pointer]),
         ("queue_destroy", None, [pointer]),
         ("topic_partition_list_new", pointer, [integer]),
@@ -127,6 +132,7 @@ class LibrdkafkaPoller:
         self._topic = topic.encode()
         self._next: dict[int, int] = {}
         self._handle = self._open(config)
+        self._learn_leaders()
         self._queue = self._call("queue_get_consumer", self._handle)
         self._messages = np.zeros(max_records, dtype=np.int64)
         self._errors = np.zeros((max_records, 2), dtype=np.int64)
@@ -153,6 +159,16 @@ class LibrdkafkaPoller:
             raise KafkaException(KafkaError(KafkaError._FAIL, error.value.decode()))
         self._call("poll_set_consumer", handle)
         return handle
+
+    def _learn_leaders(self) -> None:
+        """Ask for the topic's metadata. A partition that is assigned before its leader is known is asked for again after half a second.
+        An answer that does not come is no error here: the consumer goes on trying.
+        """
+        topic = self._call("topic_new", self._handle, self._topic, None)
+        metadata = ctypes.c_void_p()
+        if self._call("metadata", self._handle, 0, topic, ctypes.byref(metadata), _METADATA_MS) == 0:
+            self._call("metadata_destroy", metadata)
+        self._call("topic_destroy", topic)
 
     def _with_partition(self, name: str, partition: int, offset: int | None, *more: int) -> Any:
         """Calls rd_kafka_{name}(handle, list of this partition)."""

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 NAMES = ("telemetry", "detect", "city")
 
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+"""Of workers: NumPy's linear algebra would start threads that spin, and a worker is one thread by design."""
 STOP_S = 10.0
 """How long processes may take to drain and snapshot after SIGTERM."""
 RESTART_S = (0.2, 10.0)
@@ -73,7 +75,7 @@ class Supervisor:
         for i in range(count):
             command = [sys.executable, "-m", "fleetpulse.flows.worker", self._name, "--process", str(i)]
             command += ["--addresses", addresses, "--store", str(store.folder)]
-            self._processes.append(subprocess.Popen(command, env=os.environ, process_group=0))  # noqa: S603
+            self._processes.append(subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, process_group=0))  # noqa: S603
         log.info("flow started", flow=self._name, processes=count)
 
     def _watch(self) -> list[int | None]:

@@ -17,7 +17,7 @@ from prometheus_client import start_http_server
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.log import configure
 from fleetpulse.config.settings import load
-from fleetpulse.flows import recovery
+from fleetpulse.flows import recovery, tuning
 from fleetpulse.flows.stop import Stop
 from fleetpulse.flows.supervisor import NAMES
 
@@ -49,8 +49,10 @@ def main() -> None:
         start_http_server(port, addr="127.0.0.1")
     build = importlib.import_module(f"fleetpulse.flows.{arguments.name}").build
     addresses = arguments.addresses.split(",")
+    flow = build(settings, load_fleet(), stop=stop)
+    tuning.settle()
     cli_main(  # type: ignore[no-untyped-call]
-        build(settings, load_fleet(), stop=stop),
+        flow,
         process_id=arguments.process if len(addresses) > 1 else None,
         addresses=addresses if len(addresses) > 1 else None,
         epoch_interval=timedelta(seconds=settings.flow.epoch_s),

@@ -29,10 +29,11 @@ WRITE_MS = 2_000
 """A changed block is written at most this often, in stream time."""
 REFRESH_MS = 30_000
 """An unchanged block is written at least this often."""
-FRAMES_A_BLOCK = 10_000
-"""One block may be written a poll, one more for so many frames in it, and one more for so many blocks of the shard, so that a quiet
-shard, with a tick a second, still writes each within REFRESH_MS. A block costs as much as thousands of frames, and a flow that
-catches up passes many seconds of stream time in one of ours. (`fleetpulse bench state`: state.logic)"""
+CATCHING_UP_FRAMES = 500
+"""A poll of more frames of one shard is a backlog: stream time goes faster than ours, and a shard would write all of its state in each."""
+FRAMES_A_BLOCK = 40_000
+"""In a backlog one block may be written for so many frames; it costs as much as a thousand. A shard that keeps up writes what is due, one
+block and one more for so many blocks of the shard a poll. (`fleetpulse bench state`: state.logic)"""
 BLOCKS_A_POLL = 16
 FEATURE_ROWS = 4096
 """Most windows in one record of `fleet.features`."""
@@ -65,11 +66,13 @@ class ShardLogic:
         self.next_offset = 0
         self._names = names
         self._table_names = {"city": names.cities, "vehicle_model": names.models}
-        self._state_names = {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES}
+        self._windows_out = tables.Encoder(tables.WINDOW, self._table_names)
+        self._state_out = tables.Encoder(tables.STATE, {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES})
         self._windows: list[NDArray[Any]] = []
         self._written_ms = np.zeros(1, dtype=np.int64)
         self._dirty = np.ones(1, dtype=np.bool_)
-        self._received = 0
+        self._frames = 0
+        self._saved = 0.0  # blocks that a backlog has earned and not written
 
     def run(self, batch: FrameBatch, out: list[Outgoing]) -> None:
         """Append to `out` what the batch leads to. Raises StateError when the batch is not the one that comes next."""
@@ -91,6 +94,7 @@ class ShardLogic:
         self._emit(self.lifecycle.advance(self.shard.stream_ms), out)
         self._flush_windows(out)
         self.next_offset = batch.next_offset
+        self._frames += len(batch.frames)
 
     def _emit(self, events: list[Event], out: list[Outgoing]) -> None:
         out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
@@ -105,7 +109,7 @@ class ShardLogic:
         shard = self.shard.shard
         for rows in np.split(windows[:whole], np.flatnonzero(np.diff(seconds[:whole])) + 1):
             for first in range(0, len(rows), FEATURE_ROWS):
-                value = tables.encode(rows[first : first + FEATURE_ROWS], self._table_names, metadata={"shard": str(shard)})
+                value = self._windows_out.encode(rows[first : first + FEATURE_ROWS], metadata={"shard": str(shard)})
                 out.append(Outgoing("fleet.features", str(shard).encode(), value, partition=shard))
         self._windows = [windows[whole:]] if whole < len(windows) else []
 
@@ -143,10 +147,8 @@ class ShardLogic:
         self._dirty[self.shard.take_dirty_blocks()] = True
         age_ms = stream_ms - self._written_ms
         due = (self._dirty & (age_ms >= WRITE_MS)) | (age_ms >= REFRESH_MS) | everything
-        received = self.shard.counters["received"]
-        allowed = blocks if everything else 1 + blocks // BLOCKS_A_POLL + (received - self._received) // FRAMES_A_BLOCK
-        self._received = received
-        if not due.any():
+        allowed = blocks if everything else self._allowance(blocks)
+        if not allowed or not due.any():
             return
         self.lifecycle.ensure(vehicles)
         counters = orjson.dumps(self.counters()).decode()
@@ -163,10 +165,20 @@ class ShardLogic:
                 "next_offset": str(self.next_offset),
                 "counters": counters,
             }
-            value = tables.encode(rows, self._state_names, metadata=metadata)
+            value = self._state_out.encode(rows, metadata=metadata)
             out.append(Outgoing("fleet.state", f"{self.shard.shard}.{block}".encode(), value, partition=self.shard.shard))
             self._written_ms[block] = stream_ms
             self._dirty[block] = False
+
+    def _allowance(self, blocks: int) -> int:
+        """How many blocks may be written after the frames that came since the last call."""
+        frames, self._frames = self._frames, 0
+        if frames <= CATCHING_UP_FRAMES:
+            return 1 + blocks // BLOCKS_A_POLL
+        self._saved = min(self._saved + frames / FRAMES_A_BLOCK, float(blocks))
+        whole = int(self._saved)
+        self._saved -= whole
+        return whole
 
     def counters(self) -> dict[str, int]:
         """Everything that the shard and its life cycle count, by name."""

@@ -2,8 +2,8 @@
 
 Names: `flow.{protobuf,json}.{single,packed}.{5k,50k,500k,1m}` in frames per CPU second of the flow's process (its librdkafka threads
 included), which is what one core does; `.wall` in frames/s on the wall, which the broker shares; `.rss` its largest memory.
-`flow.protobuf.packed.50k.2processes` and `.2processes.wall`: two processes of one cluster. First frames of new vehicles are part of it:
-with 500k and 1m vehicles, a quarter to a third of all.
+`flow.protobuf.packed.50k.2processes` and `.2processes.wall`: two processes of one cluster. Start, first frames of new vehicles and last
+snapshot are part of it: with 500k and 1m vehicles first frames are a quarter to a third of all.
 """
 
 import os
@@ -20,22 +20,35 @@ from fleetpulse.bench import deployment, payloads, plot, topic
 from fleetpulse.bench.apache_kafka import ApacheKafka
 from fleetpulse.bench.brokers import broker
 from fleetpulse.bench.options import Options
-from fleetpulse.bench.payloads import Form, Payloads
+from fleetpulse.bench.payloads import Form
 from fleetpulse.bench.report import Report
 from fleetpulse.bench.workload import Workload
 from fleetpulse.flows import offsets
 from fleetpulse.flows.child import end, spawn
 from fleetpulse.flows.recovery import STORE_PARTITIONS
-from fleetpulse.flows.supervisor import free_ports
+from fleetpulse.flows.supervisor import ENVIRONMENT, free_ports
 from fleetpulse.flows.topics import TELEMETRY
 
+
+@dataclass(frozen=True)
+class Size:
+    """parts: how many times `each` frames of each vehicle, one part after the other; JSON, five times the bytes, has a third of them."""
+
+    vehicles: int
+    each: int
+    interval_ms: int
+    parts: int
+
+    def parts_of(self, form: Form) -> int:
+        return self.parts if form == "protobuf" else max(1, self.parts // 3)
+
+
 SIZES = {
-    "5k": (5_000, 400, 2_000),
-    "50k": (50_000, 40, 5_000),
-    "500k": (500_000, 4, 30_000),
-    "1m": (1_000_000, 3, 30_000),
+    "5k": Size(5_000, 400, 2_000, 3),
+    "50k": Size(50_000, 40, 5_000, 6),
+    "500k": Size(500_000, 4, 30_000, 1),
+    "1m": Size(1_000_000, 3, 30_000, 1),
 }
-"""Name -> vehicles, frames of each, interval in ms."""
 RUNS = 3
 LIMIT_S = 300.0
 
@@ -72,16 +85,11 @@ class FlowError(Exception):
 
 def run(options: Options, report: Report) -> None:
     """Every case with a broker of its own, so that no topic of an earlier one fills the disk."""
-    for size, (full, each, interval_ms) in SIZES.items():
-        cases = [Case(form, pack, size) for form in get_args(Form) for pack in (False, True)]
-        cases = [case for case in cases if case.wanted(options)]
-        if not cases:
-            continue
-        vehicles = options.scaled(full, 200)
-        rows = payloads.frames(Workload(vehicles, vehicles * each, interval_ms, options.seed), options.cache)
-        for case in cases:
-            options.say(f"flow.{case.name}")
-            _case(case, payloads.make(rows, case.form, pack=case.pack, partitions=deployment.PARTITIONS), options, report)
+    for size in SIZES:
+        for case in [Case(form, pack, size) for form in get_args(Form) for pack in (False, True)]:
+            if case.wanted(options):
+                options.say(f"flow.{case.name}")
+                _case(case, options, report)
     for form in get_args(Form):
         for size in SIZES:
             report.ratio(f"flow.{form}.packed.{size}", f"flow.{form}.single.{size}")
@@ -90,23 +98,36 @@ def run(options: Options, report: Report) -> None:
         report.plots += plot.throughput(report, list(SIZES), options.plots)
 
 
-def _case(case: Case, given: Payloads, options: Options, report: Report) -> None:
+def _fill(address: str, case: Case, options: Options) -> int:
+    """Writes the case's topic, part by part; returns the frames."""
+    size = SIZES[case.size]
+    vehicles = options.scaled(size.vehicles, 200)
+    first = Workload(vehicles, vehicles * size.each, size.interval_ms, options.seed)
+    parts = size.parts_of(case.form)
+    for n in range(parts):
+        rows = payloads.frames(first.part(n), options.cache)
+        given = payloads.make(rows, case.form, pack=case.pack, partitions=deployment.PARTITIONS)
+        topic.fill(address, TELEMETRY, given.records())
+    return parts * first.frames
+
+
+def _case(case: Case, options: Options, report: Report) -> None:
     folder = options.scratch / f"flow-{case.name}"
     with ExitStack() as stack:
         kafka = stack.enter_context(broker(folder / "kafka", report))
         settings = deployment.settings(kafka.address, folder)
         deployment.create_topics(settings, append_time=isinstance(kafka, ApacheKafka))
-        topic.fill(kafka.address, TELEMETRY, given.records())
+        frames = _fill(kafka.address, case, options)
         spent = [run_flow(kafka.address, folder / f"run{i}") for i in range(RUNS)]
         name = f"flow.{case.name}"
-        report.add(name, "frames/CPU s", [given.frames / s.cpu_s for s in spent])
-        report.add(f"{name}.wall", "frames/s", [given.frames / s.wall_s for s in spent])
+        report.add(name, "frames/CPU s", [frames / s.cpu_s for s in spent])
+        report.add(f"{name}.wall", "frames/s", [frames / s.wall_s for s in spent])
         report.add(f"{name}.rss", "MiB", [s.rss_bytes / 2**20 for s in spent])
-        report.checks[f"{name} processes every frame"] = all(s.counters["processed"] == given.frames for s in spent)
+        report.checks[f"{name} processes every frame"] = all(s.counters["processed"] == frames for s in spent)
         if case == Case("protobuf", True, "50k"):
             two = [run_flow(kafka.address, folder / f"two{i}", processes=2) for i in range(RUNS)]
-            report.add(f"{name}.2processes", "frames/CPU s", [given.frames / s.cpu_s for s in two])
-            report.add(f"{name}.2processes.wall", "frames/s", [given.frames / s.wall_s for s in two])
+            report.add(f"{name}.2processes", "frames/CPU s", [frames / s.cpu_s for s in two])
+            report.add(f"{name}.2processes.wall", "frames/s", [frames / s.wall_s for s in two])
 
 
 def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool = True) -> Spent:
@@ -115,7 +136,7 @@ def run_flow(address: str, folder: Path, *, processes: int = 1, recovery: bool =
     store = folder / "store"
     store.mkdir(parents=True)
     init_db_dir(store, STORE_PARTITIONS)  # type: ignore[no-untyped-call]
-    env = {**os.environ, **deployment.environment(address, folder, processes=processes)}
+    env = {**os.environ, **ENVIRONMENT, **deployment.environment(address, folder, processes=processes)}
     command = [
         sys.executable,
         "-m",
