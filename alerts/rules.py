@@ -229,9 +229,9 @@ def judge(row: FactRow, parameters: LifecycleParameters) -> Judgement:
         peak = "Peak acceleration was {accel_peak_mps2:.0f} m/s2".format(**said)
         if said["crash_bit"] > 0:
             said["crash"] = f"Its crash detector fired. {peak}."
-        else:  # one sample alone may be a kerb
+        else:  # the flow's second opinion
             severity = work_severity = WARNING
-            said["crash"] = "{}, above {limit_mps2:.0f} m/s2, but its crash detector did not fire.".format(peak, **said)
+            said["crash"] = "{}, above {limit_mps2:.0f} m/s2, and it stopped; but its crash detector did not fire.".format(peak, **said)
     elif condition == Condition.FAULT_CODE:
         bits = int(row.value[0]) if isfinite(row.value[0]) else 0
         component, work_severity = fault_component(bits)

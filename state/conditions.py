@@ -10,7 +10,7 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined
 from fleetpulse.codecs.schema import Status
-from fleetpulse.state import geofence, pools, report, signals
+from fleetpulse.state import blow, geofence, pools, report, signals
 from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.geofence import JURISDICTION, NO_GO, SERVICE_AREA
@@ -74,6 +74,7 @@ def _values(row: Any, told: Any, v: Any, f: Any, condition: int, lasted_ms: int,
         _zone_values(row, told, v, f, model, condition)
     elif condition == _CRASH:
         _put(row, np.sqrt(signals.accel_peak_squared(f)), model.crash_limit_mps2, 1.0 if f.status & _CRASH_BIT else 0.0, 0.0)
+        row.value[3] = blow.confidence(f, model, blow.stopped(v, f, rules))
     elif condition == _TIPPED:
         _put(row, f.roll_deg, lasted_ms / 1000.0, 0.0, 0.0)
     elif condition == _THEFT:
@@ -154,6 +155,8 @@ def raise_old(header: Any, facts: Any, told: Any, v: Any, slot: int, f: Any, at:
             report.of_late_frame(row, f, at, time_ms)
             row.late = late
             _values(row, told, v, f, condition, 0, 0)
+            if condition == _CRASH:  # the minute around it is another one
+                row.value[3] = blow.confidence(f, told.models[v.model], False)
     v.active |= bits & (1 << _CRASH)
 
 

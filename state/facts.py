@@ -97,7 +97,7 @@ VALUE_NAMES: dict[tuple[Fact, Condition | None], tuple[str, ...]] = {
     (Fact.RAISED, Condition.OVER_TEMPERATURE): ("battery_temperature_c", "limit_c"),
     (Fact.RAISED, Condition.GEOFENCE): ("zone", "distance_m", "horizontal_accuracy_m"),
     (Fact.RAISED, Condition.OUTSIDE_JURISDICTION): ("zone", "distance_m", "horizontal_accuracy_m"),
-    (Fact.RAISED, Condition.CRASH): ("accel_peak_mps2", "limit_mps2", "crash_bit"),
+    (Fact.RAISED, Condition.CRASH): ("accel_peak_mps2", "limit_mps2", "crash_bit", "confidence"),
     (Fact.RAISED, Condition.TIPPED): ("roll_deg", "dwell_s"),
     (Fact.RAISED, Condition.THEFT): ("speed_mps", "distance_m", "limit_mps", "limit_m"),
     (Fact.RAISED, Condition.TYRE_PRESSURE): ("tyre_pressure_kpa", "limit_kpa", "wheel"),

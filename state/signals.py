@@ -10,7 +10,7 @@ import numpy as np
 
 from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import Status
-from fleetpulse.state import geofence
+from fleetpulse.state import blow, geofence
 from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition
 from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, E7_M, GOOD_JURISDICTION, GOOD_ZONE, positioned
@@ -119,7 +119,7 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: 
     """Bad, good, known bits of crash, fall, theft, tampering, tyres, faults, sensors."""
     bad, good, known = 0, 0, TIPPED | TAMPER | FAULT | SENSOR
     status = f.status
-    if status & _CRASH_BIT or accel_peak_squared(f) >= model.crash_limit_mps2 * model.crash_limit_mps2:
+    if blow.crashed(v, f, rules, model):
         bad |= CRASH
     if status & _TIPPED_BIT or abs(f.roll_deg) > rules.tipped_roll_deg:
         if not status & _MOVING:
@@ -178,7 +178,7 @@ def of_place(told: Any, v: Any, f: Any, rules: Any, model: Any) -> tuple[int, in
 def at_any_age(v: Any, f: Any, rules: Any, model: Any) -> int:
     """The conditions that a frame of a closed window still tells of: crash, tampering, fall, theft (locked, and moving fast)."""
     bits = 0
-    if f.status & _CRASH_BIT or accel_peak_squared(f) >= model.crash_limit_mps2 * model.crash_limit_mps2:
+    if f.status & _CRASH_BIT:
         bits |= CRASH
     if f.status & _TAMPER_BIT:
         bits |= TAMPER

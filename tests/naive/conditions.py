@@ -5,6 +5,7 @@ from typing import Any
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state.facts import Condition
 from fleetpulse.state.parameters import Parameters
+from tests.naive import blow
 from tests.naive.places import distance_m, zone_depths
 
 Said = dict[Condition, str]
@@ -51,9 +52,17 @@ def displaced_m(frame: Frame, anchor: tuple[int, int, float] | None, parameters:
 
 
 def said(
-    frame: Frame, *, model: Any, city: int, picked_up: bool, anchor: tuple[int, int, float] | None, clock_off: bool, parameters: Parameters
+    frame: Frame,
+    *,
+    model: Any,
+    city: int,
+    picked_up: bool,
+    anchor: tuple[int, int, float] | None,
+    clock_off: bool,
+    fastest_mps: float | None,
+    parameters: Parameters,
 ) -> Said:
-    """What the frame says of every condition that frames decide."""
+    """What the frame says of every condition that frames decide. fastest_mps: within its minute, its own speed included."""
     rules, status = parameters.rules, frame["status"]
     charging = bool(status & Status.CHARGING)
     soc, temperature, voltage, current = (frame[f"battery_{name}"] for name in ("soc_pct", "temperature_c", "voltage_v", "current_a"))
@@ -76,8 +85,7 @@ def said(
         result[Condition.VOLTAGE_SAG] = "unknown"
     else:
         result[Condition.VOLTAGE_SAG] = level(voltage, bad=voltage < model.voltage_limit_v, good=voltage >= 1.02 * model.voltage_limit_v)
-    peak = accel_peak(frame)
-    crash = bool(status & Status.CRASH) or (peak is not None and peak >= model.crash_limit_mps2)
+    crash = blow.crashed(frame, model.crash_limit_mps2, fastest_mps, rules.tipped_roll_deg)
     result[Condition.CRASH] = "bad" if crash else "unknown"  # nothing but a person says that it is over
     roll = frame["roll_deg"]
     if status & Status.TIPPED or (roll is not None and abs(roll) > rules.tipped_roll_deg):
@@ -126,12 +134,12 @@ def places(frame: Frame, model: Any, city: int, parameters: Parameters) -> Said:
     return {**result, Condition.GEOFENCE: level(1, bad=bad, good=good)}
 
 
-def at_any_age(frame: Frame, *, model: Any, picked_up: bool, parameters: Parameters) -> list[Condition]:
+def at_any_age(frame: Frame, *, picked_up: bool, parameters: Parameters) -> list[Condition]:
     """What a frame of a closed window still tells of."""
-    status, peak, roll, speed = frame["status"], accel_peak(frame), frame["roll_deg"], frame["speed_mps"]
+    status, roll, speed = frame["status"], frame["roll_deg"], frame["speed_mps"]
     moving = bool(status & Status.MOVING)
     result = []
-    if status & Status.CRASH or (peak is not None and peak >= model.crash_limit_mps2):
+    if status & Status.CRASH:
         result.append(Condition.CRASH)
     if not moving and (status & Status.TIPPED or (roll is not None and abs(roll) > parameters.rules.tipped_roll_deg)):
         result.append(Condition.TIPPED)

@@ -11,7 +11,7 @@ from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind, Status
 from fleetpulse.state.facts import Cause, Condition, Fact
 from fleetpulse.state.parameters import CLEAR_DWELLS, RAISE_DWELLS, Parameters
-from tests.naive import conditions
+from tests.naive import blow, conditions
 from tests.naive.conditions import Frame
 from tests.naive.minutes import Minute
 from tests.naive.places import city_at, distance_m
@@ -193,7 +193,7 @@ class NaiveShard:
             self.newest(v, frame, time_ms, start_ms, max(0, ahead_ms), previous_offset)
         else:
             v.windows.setdefault(start_ms, Minute(start_ms)).frames.append((time_ms, frame))
-            told = conditions.at_any_age(frame, model=model_of(self.parameters, v), picked_up=v.picked_up, parameters=self.parameters)
+            told = conditions.at_any_age(frame, picked_up=v.picked_up, parameters=self.parameters)
             if Condition.CRASH in told and Condition.CRASH not in v.active:
                 self.old_fact(v, frame, time_ms, Condition.CRASH, late=0)
 
@@ -214,7 +214,7 @@ class NaiveShard:
         self.counters["late"] += 1
         if v.city == 0 and frame["latitude_e7"] is not None and frame["longitude_e7"] is not None:
             v.city = city_at(self.parameters, v.city, frame["latitude_e7"], frame["longitude_e7"])
-        told = conditions.at_any_age(frame, model=model_of(self.parameters, v), picked_up=v.picked_up, parameters=self.parameters)
+        told = conditions.at_any_age(frame, picked_up=v.picked_up, parameters=self.parameters)
         for condition in told:
             if condition not in v.active | v.late_raised:
                 v.late_raised.add(condition)
@@ -279,6 +279,7 @@ class NaiveShard:
             picked_up=v.picked_up,
             anchor=v.anchor,
             clock_off=clock_off_ms > 0,
+            fastest_mps=v.fastest_mps(),
             parameters=self.parameters,
         )
         self.settle(v, frame, time_ms, told, clock_off_ms)
@@ -381,5 +382,7 @@ class NaiveShard:
                 del v.dwells[condition]
                 v.active ^= {condition}
                 fact = Fact.CLEARED if active else Fact.RAISED
-                value = values(self.parameters, v, frame, fact, condition, lasted_ms=time_ms - since_ms, clock_off_ms=clock_off_ms)
+                stops = blow.stopped(frame, v.fastest_mps(), self.rules.tipped_roll_deg)
+                lasted_ms = time_ms - since_ms
+                value = values(self.parameters, v, frame, fact, condition, lasted_ms=lasted_ms, clock_off_ms=clock_off_ms, stops=stops)
                 self.fact(v, fact, condition, frame=frame, event_ms=time_ms, first_offset=first_offset, value=value)

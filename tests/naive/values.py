@@ -6,7 +6,7 @@ from typing import Any
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state.facts import VALUE_NAMES, Condition, Fact
 from fleetpulse.state.parameters import Parameters
-from tests.naive import conditions
+from tests.naive import blow, conditions
 from tests.naive.conditions import Frame
 from tests.naive.places import zone_depths
 from tests.naive.vehicle import Vehicle
@@ -19,9 +19,17 @@ def model_of(parameters: Parameters, v: Vehicle) -> Any:
 
 
 def values(
-    parameters: Parameters, v: Vehicle, frame: Frame, fact: Fact, condition: Condition, *, lasted_ms: int = 0, clock_off_ms: int = 0
+    parameters: Parameters,
+    v: Vehicle,
+    frame: Frame,
+    fact: Fact,
+    condition: Condition,
+    *,
+    lasted_ms: int = 0,
+    clock_off_ms: int = 0,
+    stops: bool = False,
 ) -> tuple[Any, ...]:
-    """In the order of facts.VALUE_NAMES."""
+    """In the order of facts.VALUE_NAMES. stops: it has lost its speed within this minute, as far as is known."""
     rules, model = parameters.rules, model_of(parameters, v)
     peak = conditions.accel_peak(frame)
     known = {
@@ -32,6 +40,7 @@ def values(
         "accel_peak_mps2": peak,
         "limit_mps2": model.crash_limit_mps2,
         "crash_bit": float(bool(frame["status"] & Status.CRASH)),
+        "confidence": blow.confidence(frame, model.crash_limit_mps2, stops=stops),
         "roll_deg": frame["roll_deg"],
         "dwell_s": lasted_ms / 1000,
         "speed_mps": frame["speed_mps"],

@@ -54,6 +54,11 @@ class Vehicle:
     trip: Trip | None = None
     windows: dict[int, Minute] = field(default_factory=dict)
 
+    def fastest_mps(self) -> float | None:
+        """Within the window of the newest frame."""
+        frames = self.windows[max(self.windows)].frames if self.windows else []
+        return max((frame["speed_mps"] for _, frame in frames if frame["speed_mps"] is not None), default=None)
+
 
 def frame_of(row: Any) -> Frame:
     """A FRAME row as a dictionary of plain Python; None: not measured."""

@@ -60,12 +60,42 @@ def test_an_unknown_model_has_defaults() -> None:
 
 
 def test_a_crash_is_raised_at_once_and_only_a_person_clears_it() -> None:
-    story = Story().frame(0, accel_peak_x_mps2=36, accel_peak_y_mps2=48).frame(1).frame(100, append_s=100)
+    ride = Status.IN_USE | Status.MOVING
+    story = Story().frame(0, speed_mps=6, status=ride)
+    story.frame(2, speed_mps=0.5, status=Status.IN_USE, accel_peak_x_mps2=36, accel_peak_y_mps2=48).frame(3).frame(100, append_s=100)
     story.operation(101, Operation.MAINTENANCE_DONE).frame(102)
     result = story.result()
-    assert names(result) == [(raised(CRASH), 0), ("operation", 101), (cleared(CRASH), 101)]
-    assert result.facts[0]["value"][:3].tolist() == [60, 60, 0]
-    assert result.facts[2]["cause"] == Cause.OPERATION
+    assert [name for name in names(result) if "trip" not in name[0]] == [(raised(CRASH), 2), ("operation", 101), (cleared(CRASH), 101)]
+    crash = result.facts[result.facts["condition"] == CRASH]
+    assert crash[0]["value"][:4].tolist() == [60, 60, 0, pytest.approx(0.8)]
+    assert crash[1]["cause"] == Cause.OPERATION
+
+
+@pytest.mark.parametrize(
+    ("peaks", "speeds", "use"),
+    [
+        ({"accel_peak_x_mps2": 36, "accel_peak_y_mps2": 48}, (6, 5.5), Status.IN_USE),  # it rides on
+        ({"accel_peak_x_mps2": 30, "accel_peak_z_mps2": 100}, (6, 0), Status.IN_USE),  # a kerb: upright
+        ({"accel_peak_x_mps2": 100, "accel_peak_y_mps2": 90}, (0, 0), 0),  # dropped: nobody rode
+        ({"accel_peak_x_mps2": 196}, (6, 0), Status.IN_USE),  # one axis alone: a broken sensor
+        ({"accel_peak_x_mps2": 59}, (6, 0), Status.IN_USE),
+    ],
+)
+def test_a_peak_alone_is_no_crash(peaks: dict[str, float], speeds: tuple[float, float], use: int) -> None:
+    story = Story().frame(0, speed_mps=speeds[0], status=use)
+    result = story.frame(2, speed_mps=speeds[1], status=use, **peaks).frame(10).result()
+    assert raised(CRASH) not in [name for name, _ in names(result)]
+
+
+def test_the_confidence_in_a_crash_grows_with_the_signs() -> None:
+    def confidence(**last: Any) -> float:
+        story = Story().frame(0, speed_mps=6, status=Status.IN_USE | Status.MOVING).frame(2, status=Status.CRASH | Status.IN_USE, **last)
+        facts = story.result().facts
+        return float(facts["value"][facts["condition"] == CRASH][0][3])
+
+    bit, stop = confidence(speed_mps=6), confidence(speed_mps=0)
+    every = confidence(speed_mps=0, accel_peak_x_mps2=90, accel_peak_y_mps2=20)
+    assert 0.85 < bit < stop < every < 1
 
 
 def test_a_vehicle_is_tipped_when_it_lies_still() -> None:
