@@ -31,6 +31,7 @@ from fleetpulse.gateway.ingress.presence import operation
 from fleetpulse.gateway.ingress.produce import Deliveries
 from fleetpulse.gateway.ingress.receipts import Receipts
 from fleetpulse.gateway.ingress.record import Kind, Record, of_dead_letter
+from fleetpulse.gateway.ingress.refusals import DEAD_LETTER_BYTES
 from fleetpulse.gateway.ingress.ticks import Ticks, interval_s
 
 log = structlog.get_logger()
@@ -38,7 +39,6 @@ log = structlog.get_logger()
 KINDS = ("telemetry", "alert", "status")
 IN_FLIGHT_BYTES = 48 << 20
 """Of payloads that Kafka does not have; beyond it nothing is read from MQTT. Below librdkafka's bound (config/kafka.py, QUEUE_KIB)."""
-DEAD_LETTER_BYTES = 64 << 10
 IDLE_S = 0.05
 BUSY_S = 0.002
 """Longest wait of a turn: without anything open, and while Kafka's acknowledgements are awaited."""
@@ -107,6 +107,7 @@ class Bridge:
             kafka_up=self._deliveries.up,
             mqtt_up=self._link.up,
             written=tuple(self._deliveries.written),
+            refused=self._deliveries.refused,
         )
 
     def run(self) -> None:

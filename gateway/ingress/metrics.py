@@ -31,13 +31,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class Levels:
-    """At this moment. `written`: records that Kafka has acknowledged, by Kind."""
+    """At this moment. `written`: records that Kafka has acknowledged, by Kind; `refused`: payloads that it will never take."""
 
     messages_in_flight: int
     bytes_in_flight: int
     kafka_up: bool
     mqtt_up: bool
     written: tuple[int, ...]
+    refused: int
 
 
 class BridgeMetrics(Collector):
@@ -57,6 +58,7 @@ class BridgeMetrics(Collector):
                 "Response topics that were not the vehicle's own, or came without correlation data.",
                 t.answers_refused,
             ),
+            ("fleet_bridge_refused", "Payloads that Kafka refused for good; they went to the dead-letter topic.", now.refused),
             ("fleet_bridge_mqtt_connections_lost", "Connections to the MQTT broker that were lost.", t.connections_lost),
         ):
             yield CounterMetricFamily(name, text, value=value)
