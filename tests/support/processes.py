@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import psutil
+from pydantic import SecretStr
 
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows.child import Part
@@ -14,7 +16,13 @@ from fleetpulse.flows.child import Part
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as FLEETPULSE_* variables."""
     sections = settings.model_dump(exclude_defaults=True)
-    return {f"FLEETPULSE_{s}__{k}".upper(): str(v) for s, values in sections.items() for k, v in values.items()}
+    return {f"FLEETPULSE_{s}__{k}".upper(): _text(v) for s, values in sections.items() for k, v in values.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return orjson.dumps(value).decode() if isinstance(value, dict | list | tuple) else str(value)
 
 
 @contextmanager
