@@ -97,7 +97,10 @@ class Flow(_Section):
 
 
 class Gateway(_Section):
-    """HTTP. `auth` off is for the demo alone and only on a loopback address."""
+    """HTTP. `auth` off is for the demo alone and only on a loopback address. `missing_share_max` is the loss objective: the share of the
+    frames sent that may be missing by sequence numbers. A state whose newest stream time is `stale_s` behind the deployment's clock is
+    called stale.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -105,6 +108,8 @@ class Gateway(_Section):
     jwt_public_key_file: Path | None = None
     client_queue: int = Field(1000, ge=10, le=100_000)
     events_kept: int = Field(200_000, ge=1000, le=10_000_000)
+    missing_share_max: float = Field(0.0001, gt=0, lt=1)
+    stale_s: Seconds = 60
 
 
 class Agent(_Section):

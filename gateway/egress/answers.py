@@ -206,8 +206,31 @@ class Frames(_Form):
 
 class Objective(_Form):
     missing_share: float = Field(description="missing / (received - duplicate + missing).")
-    limit: float
+    limit: float = Field(description="gateway.missing_share_max.")
     met: bool
+
+
+class Audit(_Form):
+    """Sequence audit of one vehicle, in frames. What comes late is no longer missing."""
+
+    device_id: str
+    received: int
+    duplicate: int
+    late: int
+    quarantined: int
+    missing: int
+    boot_id: int = Field(description="Of its newest boot.")
+    seq: int = Field(description="The highest of that boot.")
+    objective: Objective
+
+
+class FleetAudit(_Form):
+    frames: Frames
+    objective: Objective
+    gaps_overflow: int = Field(description="Gaps dropped because a vehicle had more than eight; their frames stay counted as missing.")
+    vehicles: int
+    vehicles_missing: int = Field(description="Vehicles that miss a frame.")
+    worst: list[Audit] = Field(description="The most missing first.")
 
 
 class DeploymentClock(_Form):
@@ -231,6 +254,7 @@ class FleetNumbers(_Form):
     latency_ms: dict[str, float] = Field(description="p50 and p99 from the causing Kafka record to the event, over the last 10,000.")
     stream_ms: int = Field(description="Newest stream time of the flow.")
     lag_s: float = Field(description="The deployment's clock less stream_ms.")
+    stale: bool = Field(description="Whether that is more than gateway.stale_s: the flow, the bridge or Kafka is away, or far behind.")
 
 
 class Cell(_Form):
@@ -351,6 +375,7 @@ class Ready(_Form):
     vehicles: int
     kafka_away: bool
     lag_s: float
+    stale: bool
 
 
 class Alive(_Form):

@@ -11,7 +11,7 @@ from fleetpulse.gateway.egress import answers, problems
 from fleetpulse.gateway.egress.guard import LOOPBACK_NAMES, Guard
 from fleetpulse.gateway.egress.hub import Hub
 from fleetpulse.gateway.egress.metrics import Metrics, Timed
-from fleetpulse.gateway.egress.routes import alerts, events, fleet, health, maintenance, operations, page, stream, vehicles, zones
+from fleetpulse.gateway.egress.routes import alerts, audit, events, fleet, health, maintenance, operations, page, stream, vehicles, zones
 
 DESCRIPTION = """Latest state, events and operations of the fleet.
 
@@ -58,7 +58,7 @@ def create(hub: Hub) -> FastAPI:
     )
     app.state.hub = hub
     app.state.metrics = metrics = Metrics(hub)
-    for module in (fleet, vehicles, events, stream, alerts, maintenance, zones, operations):
+    for module in (fleet, vehicles, audit, events, stream, alerts, maintenance, zones, operations):
         app.include_router(module.router, responses=UNAVAILABLE)
     app.include_router(health.router)
     app.include_router(page.router)

@@ -100,6 +100,16 @@ class Hub:
         if item.recorded_ms and self.ready:
             self.latency.add((item.append_ms - item.recorded_ms) / 1000 / self.clock.speed)
 
+    @property
+    def lag_s(self) -> float:
+        """How far the newest stream time that is known is behind the deployment's clock; 0 before any is known."""
+        return max(0, self.clock.now_ms() - self.state.stream_ms) / 1000 if self.state.stream_ms else 0.0
+
+    @property
+    def stale(self) -> bool:
+        """Whether the state is too old to be called the present."""
+        return self.lag_s > self.settings.gateway.stale_s
+
     def city_code(self, name: str) -> int | None:
         """Code of a configured city, None for another name."""
         return self.fleet.city_names.index(name) if name and name in self.fleet.city_names else None

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetpulse.alerts.states import STATE_NAMES
 from fleetpulse.codecs.errors import QUARANTINES, REASONS
+from fleetpulse.gateway.egress import loss
 from fleetpulse.gateway.egress.hub import Hub
 
 TRANSPORTS = ("sse", "websocket")
@@ -72,6 +73,13 @@ class _Collector:
             outcomes.add_metric([outcome], sums[outcome])
         yield outcomes
         yield GaugeMetricFamily("fleet_frames_missing", "Frames that sequence numbers say are missing", value=sums["missing"])
+        share = loss.share(received=sums["received"], duplicate=sums["duplicate"], missing=sums["missing"])
+        yield GaugeMetricFamily("fleet_frames_missing_ratio", "Missing frames over those sent", value=share)
+        limit = self._hub.settings.gateway.missing_share_max
+        yield GaugeMetricFamily("fleet_frames_missing_ratio_objective", "What that must stay below", value=limit)
+        yield GaugeMetricFamily("fleet_vehicles_missing_frames", "Vehicles that miss a frame", value=len(self._hub.state.missing()))
+        overflow = counters.get("gaps_overflow", 0)
+        yield CounterMetricFamily("fleet_gaps_overflow", "Gaps dropped because a vehicle had more than eight", value=overflow)
         for name, reasons in (("quarantined", QUARANTINES), ("dead_lettered", REASONS)):
             metric = CounterMetricFamily(f"fleet_frames_{name}", f"Frames {name.replace('_', '-')} by reason", labels=["reason"])
             for reason in reasons:
@@ -83,6 +91,7 @@ class _Collector:
         hub = self._hub
         yield GaugeMetricFamily("fleet_gateway_ready", "1: the topics were read to their end once", value=int(hub.ready))
         yield GaugeMetricFamily("fleet_gateway_kafka_away", "1: no Kafka broker answers", value=int(hub.feed.away))
+        yield GaugeMetricFamily("fleet_gateway_stale", "1: the state is older than gateway.stale_s", value=int(hub.stale))
         lag = GaugeMetricFamily(
             "fleet_gateway_feed_lag_seconds", "Deployment's clock less the newest Kafka timestamp read", labels=["topic"]
         )

@@ -156,6 +156,11 @@ class StateView:
         found, vehicles = np.unique(codes[self._filled], return_counts=True)
         return [(c >> 16, c >> 8 & 255, c & 255, n) for c, n in zip(found.tolist(), vehicles.tolist(), strict=True)]
 
+    def missing(self) -> NDArray[Any]:
+        """(n,) STATE, a copy of the rows of the vehicles that miss a frame by their sequence numbers. O(V)."""
+        rows: NDArray[Any] = self.rows[self._filled & (self.rows["missing"] > 0)]
+        return rows
+
     def counters(self) -> dict[str, int]:
         """The audit's counters, summed over the shards as each last wrote them."""
         sums: dict[str, int] = {}

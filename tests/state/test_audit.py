@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -94,6 +94,49 @@ def test_when_gaps_overflow_the_account_still_holds(seqs: list[int]) -> None:
     assert counters["received"] - counters["duplicate"] + counters["missing"] == max(seqs) + 1
     if not counters["gaps_overflow"]:
         assert counters["duplicate"] == len(seqs) - len(set(seqs))
+
+
+@st.composite
+def lost_tails(draw: st.DrawFn) -> tuple[list[Identity], list[Identity]]:
+    """(in time, late): each boot but the last loses its tail, which comes when the next boots have long begun, in any order."""
+    lengths = draw(st.lists(st.integers(1, 12), min_size=2, max_size=5))
+    in_time: list[Identity] = []
+    late: list[Identity] = []
+    last = -1
+    for boot, length in enumerate(lengths, draw(st.integers(0, 2))):
+        cut = length if boot == len(lengths) - 1 else draw(st.integers(0, length))
+        frames = [(boot, seq, last if seq == 0 else -1) for seq in range(length)]
+        in_time += frames[:cut]
+        late += frames[cut:]
+        last = length - 1
+    return in_time, draw(st.permutations(late))
+
+
+@settings(max_examples=2 * EXAMPLES, deadline=None)
+@given(lost_tails())
+@example(([(1, 0, -1), (1, 1, -1), (2, 0, 4)], [(1, 3, -1), (1, 4, -1), (1, 2, -1)]))
+def test_a_tail_that_a_restart_cut_off_is_missing_until_it_comes_late(story: tuple[list[Identity], list[Identity]]) -> None:
+    r"""The first frame of a boot tells by `previous_last_seq` where the boot before ended.
+
+    boot 1   0 1 . . .          2 3 4 come late, in any order
+    boot 2             0 (previous_last_seq 4)
+    """
+    in_time, late = story
+    assume(in_time)
+    shard, auditor = Shard(0, PARAMETERS), SetAuditor()
+    run(shard, [frames_of(in_time)])
+    for identity in in_time:
+        auditor.check(*identity)
+    assert open_gaps(shard) == auditor.missing
+    assert shard.counters["missing"] == shard.records["missing"][0] == len(auditor.missing)
+    for identity in late:
+        auditor.check(*identity)
+        run(shard, [frames_of([identity])])
+        assume(shard.counters["gaps_overflow"] == 0)
+        assert open_gaps(shard) == auditor.missing
+    assert shard.counters["missing"] == shard.records["missing"][0] == 0
+    assert shard.counters["duplicate"] == 0
+    assert shard.counters["received"] == len(in_time) + len(late)
 
 
 def test_the_smallest_gap_is_dropped_when_there_are_too_many() -> None:

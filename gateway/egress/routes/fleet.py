@@ -10,12 +10,11 @@ from starlette.responses import Response
 from fleetpulse.alerts.states import STATE_NAMES
 from fleetpulse.gateway.egress import answers, metrics
 from fleetpulse.gateway.egress.hub import Hub
+from fleetpulse.gateway.egress.routes.audit import fleet_objective
 from fleetpulse.gateway.egress.routes.context import PREFIX, AnyHub, Cities, ReadyHub, city_codes
 
 router = APIRouter(prefix=PREFIX, tags=["fleet"])
 _MAP_COLUMNS = ("city", "vehicle_model", "vehicle_state", "alerts", "longitude_deg", "latitude_deg", "battery_soc_pct")
-MISSING_LIMIT = 0.0001
-"""The objective: less than 0.01 % of the frames lost."""
 
 
 @router.get(
@@ -27,31 +26,24 @@ MISSING_LIMIT = 0.0001
 )
 async def numbers(hub: ReadyHub) -> Response:
     counters = hub.state.counters()
-    frames = metrics.frames(counters)
-    sent = frames["received"] - frames["duplicate"] + frames["missing"]
-    share = frames["missing"] / sent if sent else 0.0
     now_ms = hub.clock.now_ms()
     answer: dict[str, Any] = {
         "deployment": hub.settings.deployment.name,
         "clock": {"now_ms": now_ms, "speed": hub.clock.speed},
         "vehicles": len(hub.state),
         **_counts(hub),
-        "frames": frames,
-        "objective": {"missing_share": share, "limit": MISSING_LIMIT, "met": share < MISSING_LIMIT},
+        "frames": metrics.frames(counters),
+        "objective": fleet_objective(hub),
         "counters": counters,
         "events": hub.events_seen,
         "alerts_open": _tally(alert.severity for alert in hub.alerts),
         "maintenance_open": _tally(str(task.data["component"]) for task in hub.maintenance),
         "latency_ms": hub.latency.percentiles_ms(),
         "stream_ms": hub.state.stream_ms,
-        "lag_s": lag_s(hub),
+        "lag_s": hub.lag_s,
+        "stale": hub.stale,
     }
     return answers.respond(answer)
-
-
-def lag_s(hub: Hub) -> float:
-    """How far the newest stream time that is known is behind the deployment's clock; 0 before any is known."""
-    return max(0, hub.clock.now_ms() - hub.state.stream_ms) / 1000 if hub.state.stream_ms else 0.0
 
 
 def _tally(names: Iterable[str]) -> dict[str, int]:

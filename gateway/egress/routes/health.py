@@ -10,7 +10,6 @@ from starlette.responses import Response
 from fleetpulse.gateway.egress import answers
 from fleetpulse.gateway.egress.metrics import Metrics
 from fleetpulse.gateway.egress.routes.context import AnyHub
-from fleetpulse.gateway.egress.routes.fleet import lag_s
 
 router = APIRouter(tags=["health"])
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": answers.Ready, "description": "The topics are not read yet."}}
@@ -30,7 +29,7 @@ async def alive() -> Response:
     responses=NOT_READY,
 )
 async def ready(hub: AnyHub) -> Response:
-    answer = {"ready": hub.ready, "vehicles": len(hub.state), "kafka_away": hub.feed.away, "lag_s": lag_s(hub)}
+    answer = {"ready": hub.ready, "vehicles": len(hub.state), "kafka_away": hub.feed.away, "lag_s": hub.lag_s, "stale": hub.stale}
     return answers.respond(answer, HTTPStatus.OK if hub.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
