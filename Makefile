@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
 SOURCES := config codecs state models alerts operators flows gateway vehicle_agent bench tests
 
-.PHONY: help setup demo test test-integration coverage check format bench bench-rivals lock clean
+.PHONY: help setup demo test test-integration coverage check format bench bench-rivals chaos lock clean
 
 help:
 	@echo "make demo [VEHICLES=N] [DURATION=S] [SPEED=X] [REPORT=FILE]   the whole system on this machine, live"
 	@echo "make test | coverage | check | format                       tests; lines seen by them; lint, types, import rules; reformat"
 	@echo "make test-integration                                       tests on Apache Kafka, Mosquitto, Prometheus, Alertmanager (fetched)"
 	@echo "make bench | bench-rivals                                   load benchmarks; the same task in other systems"
+	@echo "make chaos [KILLS=N] [SEED=S]                               kill anything at any time; then nothing is lost and nothing doubled"
 	@echo "make lock | clean                                           pin requirements anew; remove what was made"
 
 setup: $(VENV)/.compiled
@@ -62,6 +63,9 @@ bench: setup
 
 bench-rivals: setup
 	$(BIN)/fleetpulse bench rivals --json build/bench-rivals.json
+
+chaos: setup
+	$(BIN)/fleetpulse bench chaos --only kills --kills $(or $(KILLS),20) --seed $(or $(SEED),1) --json build/chaos.json --plots build
 
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock --python-version 3.11

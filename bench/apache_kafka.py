@@ -11,7 +11,8 @@ from typing import Self
 
 from fleetpulse.bench import maven, versions
 from fleetpulse.flows.child import end, spawn
-from fleetpulse.flows.embedded import HOST, EmbeddedError, EmbeddedKafka, free_port
+from fleetpulse.flows.embedded import HOST, EmbeddedError, EmbeddedKafka
+from fleetpulse.flows.supervisor import free_ports
 
 FORMAT_S = 60.0
 _POM = """<project><modelVersion>4.0.0</modelVersion><groupId>fleetpulse</groupId><artifactId>kafka</artifactId><version>1</version>
@@ -47,14 +48,14 @@ class ApacheKafka(EmbeddedKafka):
         self._heap = heap
         self._log_bytes = log_bytes
         self._proxy = proxy
-        self.behind_proxy = free_port() if proxy else 0
+        self.behind_proxy = 0
         self._controller_port = 0
 
     def start(self) -> Self:
         """Returns when the broker answers; formats the folder the first time."""
         if self._controller_port == 0:
-            self._fixed_port = self._fixed_port or free_port()
-            self._controller_port = free_port()
+            port, self._controller_port, self.behind_proxy = free_ports(3)  # together, so that they differ
+            self._fixed_port = self._fixed_port or port
         self.port = self._fixed_port
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self._settings_file.write_text(self._settings(), encoding="utf-8")

@@ -16,7 +16,7 @@ from fleetpulse.bench.chaos.proxy import Way
 from fleetpulse.bench.chaos.recovery import Usual
 from fleetpulse.bench.chaos.stores import until_written
 from fleetpulse.bench.chaos.system import AttackError, System
-from fleetpulse.bench.chaos.watch import Watch
+from fleetpulse.bench.chaos.watch import Sample, Watch
 
 log = structlog.get_logger()
 
@@ -74,9 +74,16 @@ class Attack:
                     open_.remove(i)
                     self.struck.append(Struck(strike, at_s, back_s - at_s))
             if time.monotonic() > until:
-                names = ", ".join(done[i][0].target for i in open_)
-                raise AttackError(f"the system must catch up within {RECOVER_S:g} s; {names} did not")
+                raise AttackError(f"the system must catch up within {RECOVER_S:g} s; {self._behind([done[i] for i in open_], samples)}")
             time.sleep(_LOOK_S)
+
+    def _behind(self, done: list[tuple[Strike, float]], samples: list[Sample]) -> str:
+        """What has not caught up, and how everything looks now."""
+        texts = []
+        for strike, at_s in done:
+            found = recovery.each_caught_up_at(strike.target, at_s, samples, self.normal)
+            texts.append(f"after {_text(strike)}: {', '.join(what for what, back_s in found.items() if back_s is None)} did not")
+        return f"{'; '.join(texts)}; usual {self.normal}, now {samples[-1]}"
 
     def _strike(self, strike: Strike) -> float:
         """Do it; returns when it was over, or the victim dead."""

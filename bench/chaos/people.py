@@ -12,7 +12,11 @@ import orjson
 
 from fleetpulse.flows.embedded import HOST
 
-OPERATIONS = ("reservation_start", "reservation_stop", "maintenance_done", "rebalance_pick_up", "drop_off")
+OTHERS = ("maintenance_done", "rebalance_pick_up", "drop_off")
+OTHER = 0.1
+"""Share of operations that are no reservation and no end of one."""
+VEHICLES = 50
+"""So few that most are reserved again and again: each time an event."""
 PAUSE_S = 0.05
 _LIMIT_S = 6.0
 
@@ -38,12 +42,17 @@ class People:
         self._thread.join()
 
     def _run(self) -> None:
-        number = 0
-        vehicles = self._vehicles()
+        number, reserved = 0, set[str]()
+        vehicles = self._vehicles()[:VEHICLES]
         while not self._stop.wait(PAUSE_S):
             number += 1
-            path = f"/v1/vehicles/{self._rng.choice(vehicles)}/operations"
-            self._insist(path, orjson.dumps({"operation": self._rng.choice(OPERATIONS), "by": "chaos"}), f"key-{number}")
+            vehicle = self._rng.choice(vehicles)
+            operation = "reservation_cancel" if vehicle in reserved else "reservation_start"
+            if self._rng.random() < OTHER:
+                operation = self._rng.choice(OTHERS)
+            else:
+                reserved ^= {vehicle}
+            self._insist(f"/v1/vehicles/{vehicle}/operations", orjson.dumps({"operation": operation, "by": "chaos"}), f"key-{number}")
 
     def _vehicles(self) -> list[str]:
         while not self._stop.is_set():

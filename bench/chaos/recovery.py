@@ -48,9 +48,15 @@ def usual(samples: Sequence[Sample]) -> Usual:
 
 def caught_up_at(target: str, since_s: float, samples: Sequence[Sample], normal: Usual) -> float | None:
     """When all that a target concerns had caught up after its death at `since_s` (monotonic); None: not yet."""
+    found = each_caught_up_at(target, since_s, samples, normal)
+    times = [at_s for at_s in found.values() if at_s is not None]
+    return max(times) if len(times) == len(found) else None
+
+
+def each_caught_up_at(target: str, since_s: float, samples: Sequence[Sample], normal: Usual) -> dict[str, float | None]:
+    """The same for each that the target concerns."""
     after = [sample for sample in samples if sample.at_s > since_s]
-    found = [_caught_up_at(what, after, normal) for what in CONCERNED[target]]
-    return max(at_s for at_s in found if at_s is not None) if None not in found else None
+    return {what: _caught_up_at(what, after, normal) for what in CONCERNED[target]}
 
 
 def _caught_up_at(what: str, after: Sequence[Sample], normal: Usual) -> float | None:

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import orjson
 import psutil
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer
 
 from fleetpulse.bench import deployment
 from fleetpulse.bench.brokers import broker
+from fleetpulse.bench.chaos.positions import ends
 from fleetpulse.bench.chaos.stores import until_written
 from fleetpulse.bench.chaos.system import AttackError
-from fleetpulse.bench.chaos.watch import LATEST
 from fleetpulse.bench.load import TICK_MS
 from fleetpulse.bench.options import Options
 from fleetpulse.bench.report import Report
@@ -51,7 +50,9 @@ def run(options: Options, report: Report) -> None:
         variables = deployment.environment(server.address, folder, epoch_s=EPOCH_S)
         flow = Part(["flow", "telemetry"], folder, {**variables, "FLEETPULSE_FLOW__METRICS_PORT": str(port)})
         stack.callback(flow.end, limit_s=15.0)
-        lag = _Lag(AdminClient(kafka.client(settings)), port, flow)
+        consumer = Consumer(kafka.consumer(settings, group="bench.restart"))
+        stack.callback(consumer.close)
+        lag = _Lag(consumer, port, flow)
         seconds = WARM_S + len(MOMENTS_S) * (2 * EPOCH_S + WANTED_S)
         command = [sys.executable, "-m", "fleetpulse.bench.load", "--address", server.address, "--rate", str(RATE)]
         command += ["--vehicles", str(VEHICLES), "--seconds", str(seconds), "--partitions", str(deployment.PARTITIONS)]
@@ -83,11 +84,10 @@ def _say_rate(log: Path, report: Report) -> None:
 class _Lag:
     """How many records the flow is behind."""
 
-    def __init__(self, admin: AdminClient, port: int, flow: Part) -> None:
-        self._admin = admin
+    def __init__(self, consumer: Consumer, port: int, flow: Part) -> None:
+        self._consumer = consumer
         self._port = port
         self._flow = flow
-        self._wanted = {TopicPartition(TELEMETRY, p): LATEST for p in range(deployment.PARTITIONS)}
 
     def until_close(self) -> float:
         """The time (monotonic) at which the flow is as close behind as usual. Raises AttackError."""
@@ -96,8 +96,8 @@ class _Lag:
             at_s = time.monotonic()
             positions = self._positions()
             if len(positions) == deployment.PARTITIONS:
-                ends = sum(future.result(LIMIT_S).offset for future in self._admin.list_offsets(self._wanted).values())
-                if ends - sum(positions.values()) <= USUAL_S * deployment.PARTITIONS * 1000 / TICK_MS:
+                end = sum(ends(self._consumer, TELEMETRY, deployment.PARTITIONS, limit_s=LIMIT_S).values())
+                if end - sum(positions.values()) <= USUAL_S * deployment.PARTITIONS * 1000 / TICK_MS:
                     return at_s
             if at_s > until:
                 raise AttackError(f"the flow must catch up within {LIMIT_S:g} s; it does not: {self._flow.last_line()}")

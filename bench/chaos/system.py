@@ -63,7 +63,7 @@ def environment(address: str, folder: Path, *, wall_ms: int, mqtt_port: int = 0,
         "bridge": {"metrics_port": 0},
         "gateway": {"host": HOST, "port": gateway_port, "auth": "off"},
         "rebalance": {"interval_s": 120, "season_intervals": 4},
-        "detect": {"warm_up_windows": 10, "anomaly_quantile": 0.9, "drain_delta_pct": 0.1},
+        "detect": {"warm_up_windows": 10, "anomaly_quantile": 0.9, "drain_delta_pct": 0.005},
     }
     return {f"FLEETPULSE_{section}__{key}".upper(): str(value) for section, values in changes.items() for key, value in values.items()}
 

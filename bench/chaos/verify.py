@@ -13,6 +13,7 @@ from confluent_kafka import Message
 from fleetpulse.alerts import clusters, findings
 from fleetpulse.alerts.event import EVENT_TOPICS, REBALANCE_RECOMMENDED, TOPICS
 from fleetpulse.bench import topic
+from fleetpulse.bench.chaos.system import AttackError
 from fleetpulse.codecs import records
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.config.settings import Settings
@@ -126,15 +127,17 @@ def log(settings: Settings) -> Log:
 
 
 def frames_lost(ledger: Path, held: Log) -> int:
-    """Frames of the ledger that the log does not hold. Raises AssertionError when the log holds frames that no vehicle has made."""
+    """Frames of the ledger that the log does not hold. Raises AttackError when the log holds frames that no vehicle has made."""
     lost = made = 0
     for name, boots in orjson.loads((ledger / "boots.json").read_bytes()).items():
         for boot, _, last_seq in boots:
             count, greatest = held.last.get((UUID(name).bytes, boot), (0, -1))
-            assert greatest <= last_seq, f"boot {boot} of {name} ends at seq {last_seq} in the ledger, at {greatest} in the log"
+            if greatest > last_seq:
+                raise AttackError(f"boot {boot} of {name} ends at seq {last_seq} in the ledger, at {greatest} in the log")
             lost += last_seq + 1 - count
             made += last_seq + 1
-    assert held.frames <= made, f"the ledger has {made} frames, the log {held.frames}"
+    if held.frames > made:
+        raise AttackError(f"the log must hold what the ledgers have; they have {made} frames, it {held.frames}")
     return lost
 
 

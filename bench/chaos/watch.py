@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import Consumer, KafkaException
 
 from fleetpulse.bench.chaos.plan import FLOWS, TARGETS
+from fleetpulse.bench.chaos.positions import Positions, committed, ends
 from fleetpulse.bench.chaos.system import PARTITIONS, System
 from fleetpulse.config import kafka
 from fleetpulse.flows import topics
@@ -29,12 +28,8 @@ INPUTS = {
     "city": ("fleet.zones", topics.ZONE_PARTITIONS),
 }
 """Flow -> the topic that it reads and its partitions."""
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _PAUSE_S = 0.15
 _LIMIT_S = 1.0
-
-Positions = dict[int, int]
-"""Partition -> offset."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,8 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
-        self._admin = AdminClient(kafka.client(self.system.settings))
+        settings = self.system.settings
+        self._consumers = {flow: Consumer(kafka.consumer(settings, group=f"fleetpulse.{flow}")) for flow in FLOWS}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
         return self
@@ -84,6 +80,8 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
+        for consumer in self._consumers.values():
+            consumer.close()
 
     def latest(self) -> Sample | None:
         """The newest sample. Raises what ended the watching, if anything did."""
@@ -118,19 +116,12 @@ class Watch:
         )
 
     def _kafka(self) -> tuple[dict[str, Positions] | None, dict[str, Positions]]:
-        wanted = {TopicPartition(topic, p): LATEST for topic, count in INPUTS.values() for p in range(count)}
         try:
-            found = {(at.topic, at.partition): future for at, future in self._admin.list_offsets(wanted, request_timeout=_LIMIT_S).items()}
-            ends = {flow: {p: found[topic, p].result(_LIMIT_S).offset for p in range(n)} for flow, (topic, n) in INPUTS.items()}
-            done = {flow: self._committed(flow) for flow in FLOWS}
-        except (KafkaException, TimeoutError):
+            found = {flow: ends(self._consumers[flow], topic, count, limit_s=_LIMIT_S) for flow, (topic, count) in INPUTS.items()}
+            done = {flow: committed(self._consumers[flow], topic, count, limit_s=_LIMIT_S) for flow, (topic, count) in INPUTS.items()}
+        except KafkaException:
             return None, {}
-        return ends, done
-
-    def _committed(self, flow: str) -> Positions:
-        group = f"fleetpulse.{flow}"
-        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_LIMIT_S)[group]
-        return {at.partition: at.offset for at in future.result(_LIMIT_S).topic_partitions if at.offset >= 0}
+        return found, done
 
     def _ledger(self) -> tuple[dict[str, Any], float]:
         file = self.system.ledger / "ledger.json"

@@ -7,6 +7,7 @@ from a kill to caught up, `chaos.recovery_s.{target}`; `chaos.kills`, `chaos.kil
 telemetry worker at 50,000 frames/s.
 """
 
+import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +42,27 @@ def _kills(options: Options, report: Report) -> None:
     kills = options.kills or KILLS
     report.notes["chaos"] = f"replay with: fleetpulse bench chaos --only kills --kills {kills} --seed {options.seed}"
     folder = options.scratch / "chaos"
+    try:
+        _attacked(kills, folder, options, report)
+    except Exception:  # whatever it is, its reason stands in the logs
+        _keep(folder, options, report)
+        raise
+    if not all(report.checks.values()):
+        _keep(folder, options, report)
+
+
+def _keep(folder: Path, options: Options, report: Report) -> None:
+    """The logs of all parts and brokers, for whoever must find out why."""
+    kept = options.cache / f"chaos-{options.seed}"
+    shutil.rmtree(kept, ignore_errors=True)
+    for file in (*folder.glob("logs/*/*.log"), *folder.glob("*/*.log"), *folder.glob("reference/logs/*.log")):
+        target = kept / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    report.notes["chaos.logs"] = str(kept)
+
+
+def _attacked(kills: int, folder: Path, options: Options, report: Report) -> None:
     with ExitStack() as stack:
         system = System(folder, Load(VEHICLES, options.seed))
         stores: Path | None = system.data_dir / "recovery"

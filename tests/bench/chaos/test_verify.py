@@ -8,6 +8,7 @@ import pytest
 
 from fleetpulse.bench.chaos import recovery, verify
 from fleetpulse.bench.chaos.recovery import Usual
+from fleetpulse.bench.chaos.system import AttackError
 from fleetpulse.bench.chaos.verify import Content, Log
 from fleetpulse.bench.chaos.watch import Sample
 
@@ -71,7 +72,7 @@ def test_frames_of_a_gap_a_tail_and_a_whole_boot_are_lost(tmp_path: Path) -> Non
 
 
 def test_frames_that_nobody_made_are_a_fault_of_the_ledger(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="ends at seq 4 in the ledger, at 5 in the log"):
+    with pytest.raises(AttackError, match="ends at seq 4 in the ledger, at 5 in the log"):
         verify.frames_lost(ledger(tmp_path, (1, 4)), log((1, 5, 5)))
 
 
