@@ -59,10 +59,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix $(SOURCES)
 
 bench: setup
-	$(BIN)/fleetpulse bench all --json build/bench.json
+	$(BIN)/fleetpulse bench all --json build/bench.json --plots build/plots
 
 bench-rivals: setup
-	$(BIN)/fleetpulse bench rivals --json build/bench-rivals.json
+	$(BIN)/fleetpulse bench rivals --json build/bench-rivals.json --plots build/plots
 
 chaos: setup
 	$(BIN)/fleetpulse bench chaos --only kills --kills $(or $(KILLS),20) --seed $(or $(SEED),1) --json build/chaos.json --plots build

@@ -26,7 +26,7 @@ from fleetpulse.bench.task import LOW_BATTERY_PCT
 from fleetpulse.bench.window_task import Windows
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import FrameBatch
-from fleetpulse.flows import offsets, recovery, wiring
+from fleetpulse.flows import offsets, recovery, tuning, wiring
 from fleetpulse.flows.stop import Stop
 from fleetpulse.operators.decode import decode
 
@@ -106,6 +106,7 @@ def main() -> None:
     store.mkdir(parents=True)
     init_db_dir(store, recovery.STORE_PARTITIONS)  # type: ignore[no-untyped-call]
     flow = build(Stop())
+    tuning.settle()
     print("READY", flush=True)
     cli_main(flow, epoch_interval=timedelta(seconds=10), recovery_config=recovery.config(store))  # type: ignore[no-untyped-call]
 
