@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from fleetpulse.config.kafka import MAX_RECORD_BYTES
+from fleetpulse.flows.poller import PASSING_ERRORS
 
 TIMEOUT_S = 30.0
 _SLICE = 10_000
@@ -144,7 +145,7 @@ def read(address: str, name: str) -> Iterator[Message]:
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_.discard(message.partition())
-                else:
+                elif error.code() not in PASSING_ERRORS:
                     raise KafkaException(error)
     finally:
         consumer.close()
