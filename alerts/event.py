@@ -96,6 +96,11 @@ def rfc3339(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def time_ms(text: str) -> int:
+    """The inverse of rfc3339."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def encode(event: Event, *, deployment: str) -> Outgoing:
     """The event as a Kafka record in CloudEvents binary mode. The inverse is decode."""
     headers = (

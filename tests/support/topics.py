@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
+from fleetpulse.alerts.event import Outgoing
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import Settings
 
@@ -25,6 +26,23 @@ def write(settings: Settings, topic: str, values: Sequence[bytes], *, partition:
                 break
             except BufferError:
                 producer.poll(0.1)
+    assert producer.flush(LIMIT_S) == 0
+    assert not failed, failed
+
+
+def produce(settings: Settings, records: Sequence[Outgoing]) -> None:
+    """Write what a flow would write, and wait until the broker has it."""
+    failed: list[object] = []
+    producer = Producer(kafka.producer(settings))
+    for record in records:
+        producer.produce(
+            record.topic,
+            value=record.value,
+            key=record.key,
+            partition=-1 if record.partition is None else record.partition,
+            headers=list(record.headers),
+            on_delivery=lambda e, _: failed.append(e) if e else None,
+        )
     assert producer.flush(LIMIT_S) == 0
     assert not failed, failed
 
