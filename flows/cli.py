@@ -171,13 +171,33 @@ def bench(
     seed: Annotated[int, typer.Option(help="Seed of the workloads.")] = 1,
     only: Annotated[list[str] | None, typer.Option("--only", help="Part of a scenario; may be given again (bench/README.md).")] = None,
     tuning: Annotated[bool, typer.Option("--tuning", help="Of `quality`: seeds and strengths that thresholds may be chosen on.")] = False,
+    series: Annotated[list[Path] | None, typer.Option(help="Of `quality`: CSV of timestamp, value; prints one score a row.")] = None,
+    telemetry: Annotated[Path | None, typer.Option(help="Of `quality`: CSV of frames by field name; prints the events.")] = None,
+    imu: Annotated[Path | None, typer.Option(help="Of `quality`: CSV of time and three axes; prints the crashes.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(help="More files for --series.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the scores of --series; without it stdout.")] = None,
+    imu_unit: Annotated[str, typer.Option(help="Of --imu: g, mps2 or auto.")] = "auto",
+    imu_limit: Annotated[float, typer.Option(min=10, help="Of --imu: least peak of a crash in m/s2.")] = 60.0,
     accept: Annotated[bool, typer.Option("--accept", help="Store the measured ratios as the expected ones.")] = False,
     kills: Annotated[int, typer.Option(min=0, help="Kills of `chaos`; 0: 20.")] = 0,
     config: ConfigFile = None,
 ) -> None:
-    """One load benchmark: a table, a report, and exit code 1 when a check does not hold."""
+    """One load or quality benchmark: a table, a report, and exit code 1 when a check does not hold. Or your own data through it."""
 
     def part(settings: Settings) -> int:
+        if series or telemetry or imu or more:
+            own = importlib.import_module("fleetpulse.bench.quality.own_data")
+            ended: int = own.main(
+                scenario,
+                series=[*(series or ()), *(more or ())],
+                telemetry=telemetry,
+                imu=imu,
+                out=out,
+                json_file=json,
+                imu_unit=imu_unit,
+                imu_limit=imu_limit,
+            )
+            return ended
         module = importlib.import_module("fleetpulse.bench.main")  # by name: flows stands below bench
         code: int = module.main(
             scenario, json_file=json, plots=plots, scale=scale, seed=seed, only=only or (), accept=accept, kills=kills, tuning=tuning

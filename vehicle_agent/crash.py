@@ -29,6 +29,8 @@ _RAIL_SAMPLES = 5
 _HEAL_SAMPLES = 50
 """... and believed again after this many sane samples."""
 _AGREE_MPS2 = 6.0
+_AGREE_SAMPLES = 2
+"""Of an axis within its range that shakes too; unfiltered, since what rings fast a median takes away."""
 _FALL_MPS2 = 4.0
 _FALL_SAMPLES = 4
 _AFTER_FALL_SAMPLES = 50
@@ -43,7 +45,9 @@ _SEEN, _LAST, _BEFORE, _GRAVITY, _RAILED, _HEAL = 0, 1, 4, 7, 10, 13
 _FALLING, _SINCE_FALL, _HOLD, _NEXT, _DYNAMIC = 16, 17, 18, 19, 20
 _PEAK = _DYNAMIC + 3 * WINDOW
 _REACH = _PEAK + WINDOW
-STATE = _REACH + 3 * WINDOW
+_RAIL_AT = _REACH + 3 * WINDOW
+_LEVEL, _STRONGEST = _RAIL_AT + 1, _RAIL_AT + 2
+STATE = _RAIL_AT + 3
 
 
 @inlined
@@ -52,6 +56,7 @@ def reset(state: NDArray[np.float64]) -> None:
     for k in range(STATE):
         state[k] = 0.0
     state[_GRAVITY + 2] = _G
+    state[_RAIL_AT] = _RAIL
     state[_SINCE_FALL] = _AFTER_FALL_SAMPLES + 1.0
 
 
@@ -71,7 +76,7 @@ def feed(state: NDArray[np.float64], x: float, y: float, z: float, limit_mps2: f
     slot = int(state[_NEXT])
     size = math.sqrt(x * x + y * y + z * z)
     for axis in range(3):  # broken axes
-        if abs(raw[axis]) >= _RAIL:
+        if abs(raw[axis]) >= state[_RAIL_AT]:
             state[_RAILED + axis] += 1.0
             if state[_RAILED + axis] >= _RAIL_SAMPLES:
                 state[_HEAL + axis] = _HEAL_SAMPLES
@@ -92,7 +97,7 @@ def feed(state: NDArray[np.float64], x: float, y: float, z: float, limit_mps2: f
             value = _median(raw[axis], state[_LAST + axis], state[_BEFORE + axis])
         healthy = state[_HEAL + axis] == 0.0
         state[_DYNAMIC + 3 * slot + axis] = value - state[_GRAVITY + axis] if healthy else 0.0
-        state[_REACH + 3 * slot + axis] = abs(raw[axis]) if healthy else 0.0
+        state[_REACH + 3 * slot + axis] = raw[axis] if healthy else state[_GRAVITY + axis]
         if healthy:
             peak += (raw[axis] - state[_GRAVITY + axis]) ** 2
         state[_BEFORE + axis] = state[_LAST + axis]
@@ -112,27 +117,35 @@ def feed(state: NDArray[np.float64], x: float, y: float, z: float, limit_mps2: f
 def _struck(state: NDArray[np.float64], limit_mps2: float) -> bool:
     """Whether the window holds a crash: peak, horizontal change of velocity, and an axis within its range that agrees."""
     peak = 0.0
-    agree = 0.0
+    agrees = False
     railed = False
     dv = np.zeros(3)
     for axis in range(3):
         reach = 0.0
-        moved = 0.0
+        shaken = 0
         for k in range(WINDOW):
             dv[axis] += state[_DYNAMIC + 3 * k + axis] / RATE_HZ
-            moved = max(moved, abs(state[_DYNAMIC + 3 * k + axis]))
-            reach = max(reach, state[_REACH + 3 * k + axis])
-        if reach >= _RAIL:
+            reach = max(reach, abs(state[_REACH + 3 * k + axis]))
+            shaken += abs(state[_REACH + 3 * k + axis] - state[_GRAVITY + axis]) >= _AGREE_MPS2
+        if reach >= state[_RAIL_AT]:
             railed = True
-        else:
-            agree = max(agree, moved)
+        elif shaken >= _AGREE_SAMPLES:
+            agrees = True
     for k in range(WINDOW):
         peak = max(peak, state[_PEAK + k])
     gx, gy, gz = state[_GRAVITY], state[_GRAVITY + 1], state[_GRAVITY + 2]
     norm = max(1e-6, math.sqrt(gx * gx + gy * gy + gz * gz))
     upright = (dv[0] * gx + dv[1] * gy + dv[2] * gz) / norm
     level = math.sqrt(max(0.0, dv[0] ** 2 + dv[1] ** 2 + dv[2] ** 2 - upright**2))
-    return peak >= limit_mps2 and level >= DELTA_V_MPS and level >= abs(upright) and (not railed or agree >= _AGREE_MPS2)
+    state[_LEVEL], state[_STRONGEST] = level, peak
+    return peak >= limit_mps2 and level >= DELTA_V_MPS and level >= abs(upright) and (not railed or agrees)
+
+
+@inlined
+def confidence(state: NDArray[np.float64], limit_mps2: float) -> float:
+    """In the crash that the last sample completed: 0.5 at both limits, towards 1 the more change of velocity and the higher the peak."""
+    over = 2.0 * (state[_LEVEL] / DELTA_V_MPS - 1.0) + state[_STRONGEST] / limit_mps2 - 1.0
+    return 1.0 - 0.5 ** (1.0 + max(0.0, over))
 
 
 @kernel(types.int64(types.float64[::1], types.float64[:, ::1], types.float64))
@@ -148,18 +161,39 @@ def _reset(state: Any) -> None:
     reset(state)
 
 
+@kernel(types.float64(types.float64[::1], types.float64))
+def _confidence(state: Any, limit_mps2: float) -> float:
+    return confidence(state, limit_mps2)
+
+
 class Detector:
     """The detector of one vehicle.
+
+    confidence       in the last crash that `feed` found, 0.5-1
+    full_scale_mps2  range of the sensor
+    gravity_mps2     how it is mounted, as the vehicle stands; it learns the rest
 
     >>> Detector(limit_mps2=60.0).feed(np.tile([0.0, 0.0, 9.81], (100, 1)))
     -1
     """
 
-    def __init__(self, limit_mps2: float) -> None:
+    def __init__(
+        self,
+        limit_mps2: float,
+        *,
+        full_scale_mps2: float = FULL_SCALE_MPS2,
+        gravity_mps2: tuple[float, float, float] = (0.0, 0.0, _G),
+    ) -> None:
         self._limit_mps2 = limit_mps2
         self._state = np.zeros(STATE)
         _reset(self._state)
+        self._state[_RAIL_AT] = 0.99 * full_scale_mps2
+        self._state[_GRAVITY : _GRAVITY + 3] = gravity_mps2
+        self.confidence = 0.0
 
     def feed(self, samples: NDArray[np.float64]) -> int:
         """(N, 3) samples in m/s2; the number of the first one that completes a crash, -1 when none does. Stops there."""
-        return _scan(self._state, np.ascontiguousarray(samples, dtype=np.float64), self._limit_mps2)
+        found = _scan(self._state, np.ascontiguousarray(samples, dtype=np.float64), self._limit_mps2)
+        if found >= 0:
+            self.confidence = _confidence(self._state, self._limit_mps2)
+        return found

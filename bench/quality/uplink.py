@@ -1,8 +1,9 @@
 """From frames of the simulator to records of `vehicle-telemetry`: the way over radio, broker and bridge, in simulated time. No I/O.
 
 A frame arrives 0.2-2.4 s after it was made (the vehicle's flush and the network), one in 200 comes twice. Out of radio contact a vehicle
-keeps its frames and sends them afterwards as backlog. While our own bridge is down nothing is written, no tick either, and the MQTT broker
-gives everything afterwards, in order. The bridge joins what arrives for a partition within a second, and writes a tick to one that got nothing.
+keeps its frames and sends them afterwards as backlog. While our own bridge is down nothing is written, no tick either, and the MQTT
+broker gives everything afterwards, in order. The bridge joins what arrives for a partition within a second, and writes a tick to one that
+got nothing.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ SLOT_MS = 1000
 _LATEST_MS = 5_000
 """What is made before the last slot has arrived by then, unless it is held."""
 _DOUBLE = 0.005
+_IMPOSSIBLE_MPS = 500.0
 _BACKLOG = int(Status.BACKLOG)
 _RESEND_MS = 20_000
 
@@ -33,10 +35,17 @@ class Span:
 
 
 class Uplink:
-    """What is under way. `device_ids`: of each vehicle; rows' `offset` is the vehicle's number."""
+    """What is under way.
 
-    def __init__(self, device_ids: list[bytes], faults: NDArray[Any], *, partitions: int, seed: int, start_ms: int) -> None:
+    device_ids  of each vehicle; rows' `offset` is the vehicle's number
+    tick_s      between ticks; a bridge writes one a second, long histories can do with fewer
+    """
+
+    def __init__(
+        self, device_ids: list[bytes], faults: NDArray[Any], *, partitions: int, seed: int, start_ms: int, tick_s: int = 1
+    ) -> None:
         self._partitions = partitions
+        self._tick_slots = tick_s * 1000 // SLOT_MS
         self._of = np.array([partition.of(device_id, partitions) for device_id in device_ids], dtype=np.int64)
         offline = faults[faults["kind"] == Fault.OFFLINE]
         self._silent = [(int(row["vehicle"]), Span(int(row["start_ms"]), int(row["end_ms"]))) for row in offline]
@@ -58,6 +67,7 @@ class Uplink:
     def send(self, frames: NDArray[Any], until_ms: int) -> Payloads:
         """Take all frames made before `until_ms`; the records that are complete, in order of their time."""
         frames = frames.copy()
+        frames["speed_mps"][frames["implausible"] != 0] = _IMPOSSIBLE_MPS  # the encoder leaves out what the agent writes as NaN
         made = frames["append_ms"]
         arrival = made + self._latency_ms[frames["offset"]] + self._rng.integers(0, 400, len(frames))
         twice = self._rng.random(len(frames)) < _DOUBLE
@@ -91,7 +101,7 @@ class Uplink:
         size, time_ms = np.zeros(len(every), np.int64), (every // self._partitions + first + 1) * SLOT_MS - 1
         used = key[ends - 1]
         size[used], time_ms[used] = sizes, at[ends - 1]
-        writes = np.ones(len(every), dtype=np.bool_)
+        writes = (size > 0) | ((every // self._partitions + first) % self._tick_slots == 0)
         for span in self._down:
             writes &= (size > 0) | (time_ms < span.start_ms) | (time_ms >= span.end_ms)
         return Payloads(payload, np.cumsum(size[writes]), (every % self._partitions)[writes], time_ms[writes], None, len(rows))

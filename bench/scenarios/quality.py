@@ -7,14 +7,14 @@ strengths that thresholds may be chosen on; without it others.
 """
 
 from fleetpulse.bench.options import Options
-from fleetpulse.bench.quality import fleet_part
+from fleetpulse.bench.quality import crash_part, dublin_part, fleet_part, series_part
 from fleetpulse.bench.report import Report
 
-PARTS = {"fleet": fleet_part.run}
+PARTS = {"crash": crash_part.run, "nab": series_part.run, "dublin": dublin_part.run, "fleet": fleet_part.run}
 
 
 def run(options: Options, report: Report) -> None:
-    """Parts `fleet` (of it alone: `days`, `weeks`)."""
+    """Parts `crash`, `nab`, `dublin`, `fleet` (of it alone: `days`, `weeks`)."""
     for name, part in PARTS.items():
         if options.wants(name) or (name == "fleet" and any(options.wants(each) for each in ("days", "weeks"))):
             options.say(f"quality.{name}")

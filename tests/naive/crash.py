@@ -27,7 +27,7 @@ def first_crash(samples: list[Sample], limit_mps2: float) -> int:
         since_fall = 0 if falling >= 4 else (since_fall if falling else since_fall + 1)
         filtered = [median(samples[k][axis] for k in (n - 2, n - 1, n)) if n >= 2 else sample[axis] for axis in range(3)]
         dynamic.append([0.0 if broken[axis] else filtered[axis] - gravity[axis] for axis in range(3)])
-        reach.append([0.0 if broken[axis] else abs(sample[axis]) for axis in range(3)])
+        reach.append([gravity[axis] if broken[axis] else sample[axis] for axis in range(3)])
         peaks.append(math.hypot(*(0.0 if broken[axis] else sample[axis] - gravity[axis] for axis in range(3))))
         if n >= 5 and since_fall > 50 and _struck(dynamic[-5:], reach[-5:], max(peaks[-5:]), gravity, limit_mps2):
             return n
@@ -41,6 +41,6 @@ def _struck(dynamic: list[list[float]], reach: list[list[float]], peak: float, g
     norm = math.hypot(*gravity)
     upright = sum(c * g for c, g in zip(change, gravity, strict=True)) / norm
     level = math.sqrt(max(0.0, sum(c * c for c in change) - upright * upright))
-    at_rail = [max(sample[axis] for sample in reach) >= RAIL for axis in range(3)]
-    agree = max((abs(sample[axis]) for axis in range(3) if not at_rail[axis] for sample in dynamic), default=0.0)
-    return peak >= limit_mps2 and level >= 2.8 and level >= abs(upright) and (not any(at_rail) or agree >= 6.0)
+    at_rail = [max(abs(sample[axis]) for sample in reach) >= RAIL for axis in range(3)]
+    agrees = any(not at_rail[axis] and sum(abs(sample[axis] - gravity[axis]) >= 6.0 for sample in reach) >= 2 for axis in range(3))
+    return peak >= limit_mps2 and level >= 2.8 and level >= abs(upright) and (not any(at_rail) or agrees)
