@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fleetpulse.config.settings import Settings
+from fleetpulse.config.settings import ConfigError, Settings
 
 Options = dict[str, str | int | float | bool]
 
@@ -10,6 +10,21 @@ MAX_RECORD_BYTES = 8 << 20
 """Largest record: a payload may have 1 MiB, a table of a large shard more. Topics are created with the same bound."""
 QUEUE_KIB = 64 << 10
 """Bound of what a producer holds that Kafka has not acknowledged, and of what a consumer has fetched ahead."""
+
+
+def _own(settings: Settings) -> dict[str, str]:
+    """The deployment's own options, those of the file last. Raises ConfigError when it cannot be read."""
+    file = settings.kafka.options_file
+    if file is None:
+        return settings.kafka.options
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise ConfigError(f"kafka.options_file must be readable; got {error.strerror} ({file})") from None
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    if any(not equals for _, equals, _ in pairs):
+        raise ConfigError(f"kafka.options_file must hold lines `name=value`; one has no `=` ({file})")  # not shown: it may be a secret
+    return settings.kafka.options | {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def client(settings: Settings) -> Options:
@@ -21,7 +36,7 @@ def client(settings: Settings) -> Options:
         "reconnect.backoff.max.ms": 1000,
         "log.connection.close": False,
         "log_level": 2,  # an outage is said once by whoever waits, not by every connection attempt
-        **settings.kafka.options,
+        **_own(settings),
     }
 
 
@@ -40,7 +55,7 @@ def producer(settings: Settings, *, linger_ms: float = 5) -> Options:
         "partitioner": "murmur2_random",
         "message.max.bytes": MAX_RECORD_BYTES,
         "queue.buffering.max.kbytes": QUEUE_KIB,
-        **settings.kafka.options,
+        **_own(settings),
     }
 
 
@@ -56,5 +71,5 @@ def consumer(settings: Settings, *, group: str, reset: Literal["error", "earlies
         "fetch.wait.max.ms": 100,
         "fetch.queue.backoff.ms": 10,
         "queued.max.messages.kbytes": QUEUE_KIB,
-        **settings.kafka.options,
+        **_own(settings),
     }

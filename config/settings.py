@@ -52,12 +52,15 @@ class ClockSettings(_Section):
 
 
 class Kafka(_Section):
-    """The Kafka-protocol cluster. `options` go to librdkafka as they are (TLS, SASL)."""
+    """The Kafka-protocol cluster. `options` go to librdkafka as they are (TLS, SASL); `options_file` holds more of them, a line
+    `name=value` each, for passwords that shall not stand here.
+    """
 
     bootstrap_servers: str = "127.0.0.1:9092"
     partitions: int = Field(16, ge=1, le=1024)
     replication_factor: int = Field(1, ge=1, le=7)
     options: dict[str, str] = {}
+    options_file: Path | None = None
 
 
 class Mqtt(_Section):
@@ -253,7 +256,8 @@ def one_line(error: ValidationError, file: Path) -> ConfigError:
     """The first of a validation's errors as one sentence with its place."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"
-    got = "" if first["type"] in ("missing", "extra_forbidden", "value_error") else f"; got {first['input']!r}"
+    secret = re.search("password|secret|token", key)
+    got = "" if secret or first["type"] in ("missing", "extra_forbidden", "value_error") else f"; got {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
     return ConfigError(f"{key}: {message}{got} ({_where(file, key)})")
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.codecs.jit import kernel
+from fleetpulse.config.denials import Denials
 from fleetpulse.flows.native import call_int64, call_void, copy_bytes, load_int32, load_int64
 from fleetpulse.flows.poller import PASSING_ERRORS
 
@@ -26,6 +27,7 @@ _CONSUMER = 1
 _ERRSTR_BYTES = 512
 _METADATA_MS = 2_000
 _i64 = numba.int64
+_ErrorCallback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
 @kernel(_i64(_i64[::1], _i64, _i64[::1], _i64[::1], _i64[:, ::1]))
@@ -97,6 +99,7 @@ def _load() -> ctypes.CDLL:
     for name, result, arguments in (
         ("conf_new", pointer, []),
         ("conf_set", integer, [pointer, text, text, text, ctypes.c_size_t]),
+        ("conf_set_error_cb", None, [pointer, _ErrorCallback]),
         ("new", pointer, [integer, pointer, text, ctypes.c_size_t]),
         ("poll_set_consumer", integer, [pointer]),
         ("topic_new", pointer, [pointer, text, pointer]),
@@ -131,6 +134,10 @@ class LibrdkafkaPoller:
         self._library = _load()
         self._topic = topic.encode()
         self._next: dict[int, int] = {}
+        self._denials = Denials()
+        self._on_error = _ErrorCallback(
+            lambda _, code, text, __: self._denials.take(code, (text or b"").decode())
+        )  # kept: C holds no reference
         self._handle = self._open(config)
         self._learn_leaders()
         self._queue = self._call("queue_get_consumer", self._handle)
@@ -154,6 +161,7 @@ class LibrdkafkaPoller:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             if self._call("conf_set", conf, key.encode(), text.encode(), error, _ERRSTR_BYTES) != 0:
                 raise KafkaException(KafkaError(KafkaError._INVALID_ARG, error.value.decode()))
+        self._call("conf_set_error_cb", conf, self._on_error)
         handle: int | None = self._call("new", _CONSUMER, conf, error, _ERRSTR_BYTES)
         if not handle:
             raise KafkaException(KafkaError(KafkaError._FAIL, error.value.decode()))

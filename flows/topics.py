@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from fleetpulse.config import kafka
+from fleetpulse.config.denials import Denials
 from fleetpulse.config.settings import ConfigError, Settings
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ def ensure(settings: Settings, *, limit_s: float | None = None) -> None:
     limit_s  longest wait; None: no limit. Raises TimeoutError after it.
     Raises ConfigError when a topic exists with another number of partitions, or Kafka refuses for good (authorisation, replicas).
     """
-    admin = AdminClient(kafka.client(settings))
+    admin = AdminClient({**kafka.client(settings), "error_cb": Denials()})
     began, pause_s, said = time.monotonic(), _PAUSE_S[0], False
     while True:
         try:
@@ -61,6 +62,7 @@ def ensure(settings: Settings, *, limit_s: float | None = None) -> None:
             break
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
+            admin.poll(0)  # so that the callback has its turn
             if not (error.retriable() or error.code() < 0):
                 raise ConfigError(f"Kafka must take the topics; got: {error.str()} ({settings.kafka.bootstrap_servers})") from None
             if limit_s is not None and time.monotonic() - began > limit_s:

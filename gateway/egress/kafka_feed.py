@@ -19,6 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from fleetpulse.alerts.event import EVENT_TOPICS
 from fleetpulse.config import kafka
 from fleetpulse.config.clock import Clock
+from fleetpulse.config.denials import Denials
 from fleetpulse.config.settings import Settings
 from fleetpulse.gateway.egress import feed_items
 from fleetpulse.gateway.egress.feed_items import STATE_TOPIC, ZONES_TOPIC, FeedEvent, Item, Names
@@ -68,6 +69,7 @@ class KafkaFeed:
         self._thread = threading.Thread(target=self._run, name="kafka-feed", daemon=True)
         self._reading = False
         self._away = False
+        self._denials = Denials()
         self.rejected: dict[str, int] = dict.fromkeys(TOPICS, 0)
         self.records: dict[str, int] = dict.fromkeys(TOPICS, 0)
         self.newest_ms: dict[str, int] = {}
@@ -147,6 +149,7 @@ class KafkaFeed:
                 if not passing(error):
                     raise
                 problem = error.str()
+                consumer.poll(0)  # so that _on_error has its turn
             if not said:
                 log.warning("waiting for Kafka", bootstrap_servers=self._settings.kafka.bootstrap_servers, error=problem)
                 said = True
@@ -256,6 +259,7 @@ class KafkaFeed:
                     raise _LoopClosedError from None
 
     def _on_error(self, error: KafkaError) -> None:
+        self._denials(error)
         if error.code() == KafkaError._ALL_BROKERS_DOWN and self._reading and not self._away:
             self._away = True
             log.warning("Kafka is away; serving what is known", bootstrap_servers=self._settings.kafka.bootstrap_servers)

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from fleetpulse.config import kafka
 from fleetpulse.config.clock import Clock
+from fleetpulse.config.denials import Denials
 from fleetpulse.config.settings import Settings
 from fleetpulse.gateway.ingress import refusals
 from fleetpulse.gateway.ingress.record import Kind, Record
@@ -61,6 +62,7 @@ class Deliveries:
         self._answered = False
         self._progress_s = time.monotonic()
         self._generation = 0
+        self._denials = Denials()
         self._producer = self._make()
         self._careful: Producer | None = None
 
@@ -223,6 +225,7 @@ class Deliveries:
 
     def _on_error(self, error: KafkaError) -> None:
         """Called by librdkafka within poll(): connections, and what is fatal."""
+        self._denials(error)
         self._error = error.str()
         self._fatal = self._fatal or error.fatal() or error.code() == KafkaError._FATAL
 

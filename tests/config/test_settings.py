@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetpulse.config import kafka as kafka_options
 from fleetpulse.config.reference import page
 from fleetpulse.config.settings import ConfigError, Settings, load
 from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
@@ -33,6 +34,28 @@ def test_the_environment_wins_and_is_named_in_the_error(monkeypatch: pytest.Monk
     monkeypatch.setenv("FLEETPULSE_KAFKA__PARTITIONS", "0")
     with pytest.raises(ConfigError, match="environment variable FLEETPULSE_KAFKA__PARTITIONS"):
         load()
+
+
+def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text('[kafka.options]\n"sasl.password" = 4711\n')
+    with pytest.raises(ConfigError, match=r"kafka\.options\.sasl\.password: .*string \(") as raised:
+        load(file)
+    assert "4711" not in str(raised.value)
+
+
+def test_kafka_options_of_a_file_win_and_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.secrets"
+    settings = Settings.model_validate({"kafka": {"options": {"sasl.username": "u", "sasl.password": "x"}, "options_file": file}})
+    with pytest.raises(ConfigError, match=r"kafka\.options_file must be readable; got No such file .*kafka\.secrets"):
+        kafka_options.client(settings)
+    file.write_text("# a comment\n\nsasl.password = a=b \n")
+    for options in (kafka_options.client(settings), kafka_options.producer(settings), kafka_options.consumer(settings, group="g")):
+        assert (options["sasl.username"], options["sasl.password"]) == ("u", "a=b")
+    file.write_text("hunter2\n")
+    with pytest.raises(ConfigError, match="one has no `=`") as raised:
+        kafka_options.client(settings)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_hysteresis_must_not_be_upside_down(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SPEED = 10.0
 PAST_MS = 6 * 86_400_000
 
 
-def deployment(folder: Path, kafka: ApacheKafka, mqtt: Mosquitto, **sections: dict[str, Any]) -> Settings:
+def deployment(folder: Path, kafka: ApacheKafka, mqtt: Mosquitto, /, **sections: dict[str, Any]) -> Settings:
     """Settings on these servers, and the topics. `sections` are put in."""
     wall_ms = int(time.time() * 1000)
     base: dict[str, dict[str, Any]] = {
