@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_DIR = Path(__file__).resolve().parent
@@ -115,6 +115,18 @@ class Gateway(_Section):
     stale_s: Seconds = 60
 
 
+class Notify(_Section):
+    """Whom the gateway tells. Open alerts go to an Alertmanager (API v2), again every `resend_s`; events of `webhook_types` (names or
+    groups of event types) go to a webhook as CloudEvents batches, signed with HMAC-SHA-256 when there is a `webhook_secret`.
+    """
+
+    alertmanager_url: AnyHttpUrl | None = None
+    resend_s: float = Field(60.0, ge=1, le=3600)
+    webhook_url: AnyHttpUrl | None = None
+    webhook_types: tuple[str, ...] = ("vehicle.alert", "vehicle.maintenance")
+    webhook_secret: SecretStr | None = None
+
+
 class Agent(_Section):
     """The vehicle's end. One process runs many vehicles: a session each up to `sessions_max`, beyond it several share a connection.
 
@@ -210,6 +222,7 @@ class Settings(BaseSettings):
     bridge: Bridge = Bridge()  # type: ignore[call-arg]
     flow: Flow = Flow()  # type: ignore[call-arg]
     gateway: Gateway = Gateway()  # type: ignore[call-arg]
+    notify: Notify = Notify()  # type: ignore[call-arg]
     agent: Agent = Agent()  # type: ignore[call-arg]
     rules: Rules = Rules()  # type: ignore[call-arg]
     rebalance: Rebalance = Rebalance()  # type: ignore[call-arg]

@@ -7,6 +7,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import Settings
+from fleetpulse.flows.headers import headers_of
 from fleetpulse.operators.fleet import ARCHIVE
 
 SILENCE_S = 10.0
@@ -19,9 +20,9 @@ def before(settings: Settings, partition: int, offset: int) -> list[tuple[int, b
     """
     parts: dict[int, list[bytes | None]] = {}
     for message in _records(settings, partition):
-        headers = dict(message.headers() or [])
-        n, of = map(int, (headers["part"] or b"").decode().split("/"))
-        at = int((headers["next_offset"] or b"").decode())
+        headers = dict(headers_of(message))
+        n, of = map(int, headers["part"].decode().split("/"))
+        at = int(headers["next_offset"])
         if at <= offset:
             found = parts.setdefault(at, [None] * of)
             if len(found) == of:  # written twice after a crash: the same state, perhaps as other bytes; the last one counts

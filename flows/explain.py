@@ -21,6 +21,7 @@ from fleetpulse.codecs.schema import FIELDS, Kind
 from fleetpulse.config import kafka
 from fleetpulse.config.settings import ConfigError, Settings
 from fleetpulse.flows import offsets, replay
+from fleetpulse.flows.headers import headers_of
 from fleetpulse.flows.topics import TELEMETRY
 
 BEFORE_MS, AFTER_MS = 600_000, 300_000
@@ -77,8 +78,7 @@ def story(settings: Settings, found: dict[str, Any]) -> Story:
 
 
 def _header(message: Message, name: str) -> str:
-    value = dict(message.headers() or []).get(name)
-    return value.decode() if isinstance(value, bytes) else ""
+    return dict(headers_of(message)).get(name, b"").decode()
 
 
 def _events(settings: Settings, wanted: Callable[[Message], bool]) -> Iterator[dict[str, Any]]:
@@ -98,7 +98,7 @@ def _events(settings: Settings, wanted: Callable[[Message], bool]) -> Iterator[d
                     raise KafkaException(error)
                 left -= error is not None
                 if error is None and wanted(message):
-                    yield event.decode(message.value() or b"", message.headers() or [])
+                    yield event.decode(message.value() or b"", headers_of(message))
             if time.monotonic() > until:
                 raise TimeoutError(f"Kafka must give the events within {SILENCE_S:g} s of silence")
     finally:

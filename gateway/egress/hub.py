@@ -21,6 +21,8 @@ from fleetpulse.gateway.egress.state_view import StateView
 from fleetpulse.gateway.egress.streams import Streams
 from fleetpulse.gateway.egress.vehicle_json import VehicleJson
 from fleetpulse.gateway.egress.zone_view import RebalanceView, ZoneView
+from fleetpulse.gateway.notify.alertmanager import AlertmanagerPush
+from fleetpulse.gateway.notify.webhook import Webhook
 
 log = structlog.get_logger()
 
@@ -48,6 +50,11 @@ class Hub:
         self.ready = False
         self.events_seen: dict[str, int] = {**dict.fromkeys(TYPES, 0), "other": 0}
         self.latency = Latency()
+        self.alertmanager = AlertmanagerPush(settings, self.alerts, lambda: self.ready) if settings.notify.alertmanager_url else None
+        cursor_file = settings.deployment.data_dir / "webhook.cursor"
+        self.webhook = Webhook(settings, self.streams, cursor_file) if settings.notify.webhook_url else None
+        self._caught_up = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         names = {
             "city": fleet.city_names,
             "vehicle_model": fleet.model_names,
@@ -63,10 +70,19 @@ class Hub:
         loop = asyncio.get_running_loop()
         self.operations.start(loop)
         self.feed.start(loop)
+        if self.alertmanager is not None:
+            self._tasks.append(loop.create_task(self.alertmanager.run()))
+        if self.webhook is not None:
+            self._tasks.append(loop.create_task(self.webhook.run(self._caught_up)))
+        for task in self._tasks:
+            task.add_done_callback(_say_failure)
 
     async def stop(self) -> None:
         """Returns when the threads have ended."""
         self.streams.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.feed.stop()
         self.operations.stop()
         await asyncio.to_thread(self.feed.join)
@@ -74,6 +90,7 @@ class Hub:
 
     def _on_ready(self) -> None:
         self.ready = True
+        self._caught_up.set()
         log.info("caught up", vehicles=len(self.state), events=self.events.newest, open_alerts=len(self.alerts))
 
     def apply(self, items: list[Item]) -> None:
@@ -113,3 +130,9 @@ class Hub:
     def city_code(self, name: str) -> int | None:
         """Code of a configured city, None for another name."""
         return self.fleet.city_names.index(name) if name and name in self.fleet.city_names else None
+
+
+def _say_failure(task: "asyncio.Task[None]") -> None:
+    """A notifier ends by being cancelled; anything else is a fault that must not be silent."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a notifier has ended", error=repr(error))

@@ -37,6 +37,7 @@ class _Collector:
         yield from self._audit()
         yield from self._feed()
         yield from self._clients()
+        yield from self._notify()
 
     def _fleet(self) -> Iterator[Metric]:
         hub = self._hub
@@ -104,6 +105,22 @@ class _Collector:
             if topic in hub.feed.newest_ms:
                 lag.add_metric([topic], max(0, now_ms - hub.feed.newest_ms[topic]) / 1000)
         yield from (lag, records, rejected)
+
+    def _notify(self) -> Iterator[Metric]:
+        push, webhook = self._hub.alertmanager, self._hub.webhook
+        sent = CounterMetricFamily("fleet_notify_sent", "Alerts that Alertmanager took, events that the webhook took", labels=["to"])
+        failed = CounterMetricFamily("fleet_notify_failed", "Requests that failed and are tried again", labels=["to"])
+        if push is not None:
+            sent.add_metric(["alertmanager"], push.sent)
+            failed.add_metric(["alertmanager"], push.failed)
+        if webhook is not None:
+            sent.add_metric(["webhook"], webhook.sent)
+            failed.add_metric(["webhook"], webhook.failed)
+            yield CounterMetricFamily("fleet_notify_refused", "Events that the webhook refused for good", value=webhook.refused)
+            yield CounterMetricFamily(
+                "fleet_notify_dropped", "Events that left the log before the webhook took them", value=webhook.dropped
+            )
+        yield from (sent, failed)
 
     def _clients(self) -> Iterator[Metric]:
         hub = self._hub

@@ -32,12 +32,15 @@ class Batch:
 
 @dataclass(eq=False)
 class Follower:
-    """One client. `position`: number of the last event that it was given or that did not match."""
+    """One client. `position`: number of the last event that it was given or that did not match. `patient`: loses only what left the
+    ring, however far it is behind.
+    """
 
     wanted: Filter
     position: int
     transport: str
     live: bool = False
+    patient: bool = False
 
 
 class Streams:
@@ -61,12 +64,12 @@ class Streams:
         self._closed = True
         self.announce()
 
-    def open(self, wanted: Filter, *, cursor: str | None, transport: str) -> Follower:
+    def open(self, wanted: Filter, *, cursor: str | None, transport: str, patient: bool = False) -> Follower:
         """A follower from `cursor` on, None: from now on. Raises CursorError, FullError."""
         if len(self._followers) >= MAX_FOLLOWERS:
             raise FullError(f"at most {MAX_FOLLOWERS} streams may be open; close one or ask another gateway")
         position = self._events.newest if cursor is None else self._events.position(cursor)
-        follower = Follower(wanted, position, transport)
+        follower = Follower(wanted, position, transport, patient=patient)
         self._followers.add(follower)
         return follower
 
@@ -87,7 +90,7 @@ class Streams:
         lost = max(0, self._events.oldest - 1 - follower.position)  # fell out of the ring; whether they matched is unknown
         numbers = self._events.select(follower.wanted, after=follower.position)
         dropped = lost
-        if follower.live and len(numbers) > self._queue:
+        if follower.live and not follower.patient and len(numbers) > self._queue:
             dropped += len(numbers) - self._queue
             numbers = numbers[-self._queue :]
         chosen = numbers[:BATCH].tolist()
