@@ -35,3 +35,10 @@ def test_no_metric_is_documented_that_is_not_there() -> None:
 def test_every_topic_is_documented(topic: str) -> None:
     pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
     assert any(topic in page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert {name for name in named if f"def {name}(" not in tests} == set()
