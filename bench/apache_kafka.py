@@ -84,9 +84,12 @@ class ApacheKafka(EmbeddedKafka):
         return self._java("kafka.Kafka", str(self._settings_file))
 
     def _format(self) -> None:
+        # as one argument: an id may begin with a hyphen
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         log_file = self._data_dir / "format.log"
-        process = spawn(self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings_file)), log_file)
+        process = spawn(
+            self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._settings_file)), log_file
+        )
         try:
             code = process.wait(FORMAT_S)
         finally:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 from confluent_kafka import Message
 
-from fleetpulse.alerts import clusters, findings
+from fleetpulse.alerts import clusters
 from fleetpulse.alerts.event import EVENT_TOPICS, REBALANCE_RECOMMENDED, TOPICS
 from fleetpulse.bench import topic
 from fleetpulse.bench.chaos.system import AttackError
@@ -19,6 +19,7 @@ from fleetpulse.codecs.schema import Kind
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows import offsets, replay
 from fleetpulse.flows.topics import TELEMETRY
+from fleetpulse.models.parameters import VERSIONS
 
 
 class Content(NamedTuple):
@@ -35,7 +36,7 @@ class Content(NamedTuple):
         rule = orjson.loads(self.value)["evidence"]["rule"]
         if self.topic == TOPICS[REBALANCE_RECOMMENDED] or rule == clusters.RULE:
             return "city"
-        return "detect" if rule in findings.COMPONENT else "telemetry"
+        return "detect" if rule in VERSIONS else "telemetry"
 
 
 Events = dict[str, set[Content]]

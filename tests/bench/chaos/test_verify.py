@@ -47,7 +47,7 @@ def test_an_event_with_two_contents_or_an_id_of_its_own_is_doubled(got: verify.E
     [
         ("fleet.alerts", "low_battery", "telemetry"),
         ("fleet.maintenance", "vibration", "detect"),
-        ("fleet.alerts", "battery_drain", "detect"),
+        ("fleet.alerts", "drain", "detect"),
         ("fleet.rebalance", "rebalance", "city"),
         ("fleet.alerts", "battery_cluster", "city"),
     ],
