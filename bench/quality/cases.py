@@ -67,7 +67,7 @@ def _rules(*names: str) -> frozenset[str]:
 _DRAIN = _rules("battery_drain")
 _SENSOR = _rules("sensor")
 _FALLS = _rules("tipped", "theft", "tamper")
-_LOW = _rules("low_battery", "unrentable_battery", "battery_drain")
+_LOW = _rules("low_battery", "unrentable_battery")
 _TWO: Who = "two_wheels"
 _FOUR: Who = "four_wheels"
 _KERB, _STAIRS, _DROP, _BROKEN = (float(kind) for kind in (Impact.KERB, Impact.STAIRS, Impact.DROP, Impact.BROKEN_SENSOR))
@@ -144,7 +144,7 @@ CASES: tuple[Case, ...] = (
     Case("jumping_soc", Fault.JUMPING_SOC, _SENSOR, ((30, 300), (15, 60)), ((60, 300), (20, 60)), (3 * HOUR_S, 8 * HOUR_S)),
     Case("impossible_values", Fault.IMPOSSIBLE_VALUES, _SENSOR, (_is(1.0),), (_is(1.0),), (HOUR_S, 4 * HOUR_S)),
     Case("offline", Fault.OFFLINE, _rules("offline"), (), (), (HOUR_S, 5 * HOUR_S)),
-    Case("low_battery", Fault.LOW_BATTERY, _rules("low_battery"), ((3, 14),), ((5, 14),), (2 * HOUR_S, 6 * HOUR_S), _LOW),
+    Case("low_battery", Fault.LOW_BATTERY, _rules("low_battery"), ((3, 14),), ((5, 14),), (2 * HOUR_S, 6 * HOUR_S), _LOW | _DRAIN),
     Case(
         "geofence",
         Fault.GEOFENCE,

@@ -118,7 +118,7 @@ def _history(trips: list[Trip], vehicles: int) -> tuple[list[Ride], NDArray[Any]
                 own.append(_ridden(trip, now_ms, rides[-1]))
                 now_ms += int(trip.at_ms[-1]) + _LOCK_MS
                 before = trip
-        own.append(_stand(before, before, now_ms, now_ms + _HOUR_MS))
+        own.append(_stand(before, before, now_ms, START_MS + DAYS * _DAY_MS))
         rows = np.concatenate(own)
         rows["device_hi"], rows["device_lo"] = device.int >> 64, device.int & (1 << 64) - 1
         rows["seq"], rows["boot_id"], rows["model_id"], rows["offset"] = np.arange(len(rows)), 1, _SCOOTER, v

@@ -17,6 +17,7 @@ _DEPTH_M = 30.0
 _M_PER_DEG = 111_320.0
 _TAIL_S = 3 * 3600.0
 """Nothing begins so late that its end, and this much more, is not seen."""
+_LONGEST_SHARE = 0.6
 _SMALLEST = 2
 
 
@@ -76,8 +77,9 @@ def make(fleet: Fleet, run: Run, *, seed: int, which: str, start_ms: int, scale:
 
 def _planned(case: Case, v: int, plan: Plan, size: Size, rng: np.random.Generator, fleet: Fleet, born: Any, which: str) -> list[Planned]:
     values = tuple(float(rng.uniform(*pair)) for pair in case.strengths(which))
-    length_s = float(rng.uniform(*case.duration_s))
-    latest_s = (plan.end_ms - plan.start_ms) / 1000 - length_s - _TAIL_S
+    whole_s = (plan.end_ms - plan.start_ms) / 1000
+    length_s = min(float(rng.uniform(*case.duration_s)), _LONGEST_SHARE * whole_s)
+    latest_s = max(0.0, whole_s - length_s - _TAIL_S)
     begin_ms = plan.start_ms + int(1000 * rng.uniform(min(size.warm_s, latest_s), latest_s))
     end_ms = begin_ms + int(length_s * 1000)
     if case.fault in (Fault.GEOFENCE, Fault.BORDER):

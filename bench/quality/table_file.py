@@ -103,7 +103,7 @@ def read(file: Path, default: Sequence[str]) -> Table:
         raise ConfigError(f"the file must be readable; got {error.strerror} ({file})") from None
     if not text.strip():
         raise ConfigError(f"the file must hold a table; it is empty ({file})")
-    head = text[:_SNIFFED].splitlines()[0]
+    head = next((line for line in text[:_SNIFFED].splitlines() if line.strip() and not line.startswith("#")), "")
     separator = max(";\t,|", key=head.count) if any(head.count(mark) for mark in ";\t,|") else " "
     parsed = [
         (number, row)

@@ -16,8 +16,9 @@ from fleetpulse.config.fleet import Fleet, load_fleet
 from fleetpulse.config.settings import ConfigError
 from fleetpulse.vehicle_agent import labels
 from fleetpulse.vehicle_agent.faults import DIRECTIVES, Fault, Planned, table
+from fleetpulse.vehicle_agent.impacts import Impact
 from fleetpulse.vehicle_agent.scenario import named
-from fleetpulse.vehicle_agent.simulator import Simulator
+from fleetpulse.vehicle_agent.simulator import Cadence, Simulator
 
 START_MS = 1_764_054_000_000
 FLEET: Fleet = load_fleet()
@@ -241,6 +242,57 @@ def test_the_demo_shows_every_fault_within_ten_minutes_and_labels_it() -> None:
     for line in lines:
         assert at(0) <= line["start_ms"] < line["end_ms"]
         assert all(math.isfinite(value) for value in line["parameters"].values())
+
+
+def test_a_charge_that_jumps_is_not_the_batterys() -> None:
+    plain, _ = story(table(()))
+    frames, _ = story(fault(Fault.JUMPING_SOC, 30.0, 40.0))
+    during = between(frames, 130, 470)
+    assert np.abs(np.diff(during["battery_soc_pct"])).max() > 10
+    assert abs(frames["battery_soc_pct"][-1] - plain["battery_soc_pct"][-1]) < 0.2
+
+
+def test_a_battery_ages_by_so_much_a_day() -> None:
+    frames, _ = story(fault(Fault.AGEING, 80.0, 100.0), seconds=480)
+    assert between(frames, 120, 135)["battery_soh_pct"][0] == pytest.approx(80.0, abs=0.1)
+    assert frames["battery_soh_pct"][-1] == pytest.approx(80.0 - 100.0 * 360 / 86_400, abs=0.1)
+    assert abs(frames["battery_soc_pct"][-1] - frames["battery_soc_pct"][0]) < 2
+
+
+def test_preheating_draws_power_before_a_ride() -> None:
+    plain, _ = story(table(()), vehicle=CAR)
+    frames, _ = story(fault(Fault.PREHEATING, 3000.0, vehicle=CAR), vehicle=CAR)
+    current = {f["time_ms"]: f["battery_current_a"] for f in plain[(plain["status"] & Status.IN_USE) == 0]}
+    more = [current[f["time_ms"]] - f["battery_current_a"] for f in between(frames, 130, 470) if f["time_ms"] in current]
+    assert more
+    assert np.median(more) == pytest.approx(3000 / 400, rel=0.2)
+
+
+@pytest.mark.parametrize(("impact", "ride"), [(Impact.KERB, True), (Impact.STAIRS, True), (Impact.DROP, False)])
+def test_a_knock_shows_in_the_peaks_and_is_no_crash(impact: Impact, ride: bool) -> None:
+    frames, faults = story(fault(Fault.KNOCK, float(impact), 90.0, ride=ride))
+    assert peak(between(frames, 120, 480)) > 60
+    assert not (frames["status"] & Status.CRASH).any()
+    began = faults[faults["kind"] == Fault.KNOCK]
+    assert (began["ended_ms"] - began["began_ms"] <= 1000).all()
+
+
+def test_a_rare_reporter_tells_the_peak_with_its_next_frame() -> None:
+    knock = fault(Fault.KNOCK, float(Impact.DROP), 90.0)
+    simulator = Simulator(FLEET, VEHICLES, SEED, START_MS, knock, cadence=Cadence(5000, 60, 60))
+    frames = simulator.step(at(600))
+    own = frames[frames["offset"] == SCOOTER]
+    assert len(own) < 30
+    assert peak(between(own, 120, 200)) > 60
+
+
+def test_a_vehicle_at_a_border_stands_there_and_wanders() -> None:
+    place = Planned(SCOOTER, Fault.BORDER, at(0), at(600), (13.4, 52.52, 10.0))
+    frames, _ = story(table([place, Planned(SCOOTER, Fault.STAND, at(0), at(600))]))
+    north = (frames["latitude_e7"] / 1e7 - 52.52) * 111_320
+    assert 3 < north.std() < 40
+    assert abs(np.median(north)) < 30
+    assert not (frames["status"] & Status.IN_USE).any()
 
 
 def test_labels_say_nothing_of_a_fault_that_did_not_happen() -> None:
