@@ -13,13 +13,14 @@ import orjson
 from numpy.typing import NDArray
 
 from fleetpulse.alerts.vehicles import VEHICLE
+from fleetpulse.codecs.errors import RefusedError
 from fleetpulse.state.facts import FACT
 
 _HEADER = struct.Struct("<4sHHQQQ")
 _MAGIC, VERSION = b"LIFE", 1
 
 
-class SnapshotError(RuntimeError):
+class SnapshotError(RefusedError):
     """The snapshot is none of this version and shard."""
 
 

@@ -1,4 +1,4 @@
-"""Errors that a peer's bytes cause, and the bounded list of reasons why input is rejected. The reason is the metric's label."""
+"""Errors of a peer's bytes or of stored state, and the bounded list of reasons why input is rejected. The reason is the metric's label."""
 
 from typing import Final, Literal, get_args
 
@@ -27,6 +27,10 @@ class WireError(ValueError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason: Reason = reason
+
+
+class RefusedError(RuntimeError):
+    """Stored state that this program must not go on with. Trying again changes nothing: a human decides (docs/operations.md)."""
 
 
 def shown(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleetpulse.config.settings import ConfigError, Settings, load
-from fleetpulse.flows import certificates
+from fleetpulse.flows import certificates, operations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 
@@ -86,7 +86,6 @@ def flow(name: Annotated[str, typer.Argument(help="telemetry, detect or city")],
 
     def part(settings: Settings) -> int:
         from fleetpulse.flows import topics  # noqa: PLC0415
-        from fleetpulse.flows.recovery import StoreInUseError  # noqa: PLC0415
         from fleetpulse.flows.stop import Stop  # noqa: PLC0415
         from fleetpulse.flows.supervisor import NAMES, Supervisor  # noqa: PLC0415
 
@@ -97,11 +96,8 @@ def flow(name: Annotated[str, typer.Argument(help="telemetry, detect or city")],
             raise ConfigError(f"flow.processes must divide the {partitions} partitions that {name} reads; got {settings.flow.processes}")
         stop = Stop()
         stop.on_signals()
-        topics.ensure(settings)
-        try:
-            return Supervisor(name, settings, stop).run()
-        except StoreInUseError as error:
-            raise OSError(str(error)) from None
+        topics.ensure(settings, stopped=lambda: bool(stop))
+        return 0 if stop else Supervisor(name, settings, stop).run(partitions=partitions)
 
     _run(config, part)
 
@@ -143,6 +139,9 @@ def agent(
         return main(settings, Options(vehicles=vehicles, seed=seed, scenario=scenario, ledger_dir=ledger, duration_s=duration))
 
     _run(config, part)
+
+
+operations.add(app, _run)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Protocol, TypeVar
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +21,8 @@ _LABELLED = {
     "dead_lettered": ("fleet_flow_frames_dead_lettered", "Frames and payloads that went to the dead-letter topic."),
 }
 
+
+SINK_WAITING = Gauge("fleet_flow_sink_waiting_seconds", "How long the sink has waited for Kafka's acknowledgements; 0: it does not.")
 
 T = TypeVar("T", bound="Watched")
 

@@ -42,6 +42,15 @@ def ends(settings: Settings, topic: str, partitions: int) -> dict[int, int]:
         consumer.close()
 
 
+def begins(settings: Settings, topic: str, partitions: int) -> dict[int, int]:
+    """Partition -> the offset of the first record that Kafka still has. Raises KafkaException."""
+    consumer = Consumer(kafka.consumer(settings, group="fleetpulse.begins"))
+    try:
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=LIMIT_S)[0] for p in range(partitions)}
+    finally:
+        consumer.close()
+
+
 def committed(settings: Settings, *, group: str, topic: str, partitions: int) -> dict[int, int]:
     """Partition -> the offset that `group` has committed, for the partitions where it has. Raises KafkaException."""
     consumer = Consumer(kafka.consumer(settings, group=group))

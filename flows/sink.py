@@ -3,18 +3,25 @@
 Delivery: at least once; a record whose delivery failed for good fails the epoch, so that it is made again from the log.
 """
 
+import time
 from collections.abc import Callable
 
+import structlog
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from fleetpulse.alerts.event import Outgoing
 from fleetpulse.config.clock import Clock
 from fleetpulse.flows.keys import shard_of
+from fleetpulse.flows.metrics import SINK_WAITING
 from fleetpulse.flows.stop import Stop
+
+log = structlog.get_logger()
 
 GIVE_UP_S = 8.0
 """How long a process that was asked to stop waits for Kafka; then it ends without the epoch's snapshot."""
+SAY_S = 5.0
+"""After so long a wait for Kafka the log says so, once; and once that it is over."""
 
 
 class _Deliveries:
@@ -26,6 +33,8 @@ class _Deliveries:
         self._stop = stop
         self._pending = 0
         self._failed: KafkaError | None = None
+        self._waiting_since: float | None = None
+        self._said = False
 
     def _done(self, error: KafkaError | None, message: Message) -> None:
         self._pending -= 1
@@ -50,6 +59,7 @@ class _Deliveries:
                 self._wait()
             else:
                 self._pending += 1
+                self._waited()
                 return
 
     def poll(self) -> None:
@@ -60,13 +70,29 @@ class _Deliveries:
         """Returns when Kafka has acknowledged everything. Raises KafkaException when a delivery failed for good."""
         while self._pending:
             self._wait()
+        self._waited()
         self._check()
 
     def _wait(self) -> None:
+        self._waiting_since = self._waiting_since or time.monotonic()
         self._producer.flush(0.1)
         self._check()
+        waited_s = time.monotonic() - self._waiting_since
+        SINK_WAITING.set(waited_s)
+        if waited_s > SAY_S and not self._said:
+            self._said = True
+            log.warning("waiting for Kafka to acknowledge; nothing is lost", records=self._pending)
         if self._stop.age_s() > GIVE_UP_S:
             raise TimeoutError(f"Kafka must acknowledge within {GIVE_UP_S} s of a stop; {self._pending} records are open")
+
+    def _waited(self) -> None:
+        """There is room, or nothing is open any more."""
+        if self._waiting_since is None:
+            return
+        if self._said:
+            log.info("Kafka acknowledges again", waited_s=round(time.monotonic() - self._waiting_since, 1))
+        self._waiting_since, self._said = None, False
+        SINK_WAITING.set(0)
 
     def _check(self) -> None:
         if self._failed is not None:

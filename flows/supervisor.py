@@ -1,7 +1,7 @@
 """Runs all processes of one dataflow, and all of them anew when one ends that was not asked to.
 
 A peer of a killed process may hang and run no signal handlers, so every unexpected end means: SIGTERM, SIGKILL, wait for
-all, clean the store, start all, process 0 first.
+all, clean the store, start all, process 0 first. While the flow makes no progress the pauses grow and little is said.
 """
 
 import os
@@ -13,20 +13,24 @@ import time
 import structlog
 
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows.recovery import RecoveryStore
+from fleetpulse.flows.recovery import RecoveryStore, folder_of
 from fleetpulse.flows.stop import Stop
 
 log = structlog.get_logger()
 
 NAMES = ("telemetry", "detect", "city")
 
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
-"""Of workers: NumPy's linear algebra would start threads that spin, and a worker is one thread by design."""
+REFUSED = 78
+"""Exit code (EX_CONFIG) of a worker that another try would not help: a wrong setting, another version's snapshot, records that are gone."""
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
+"""Of workers: NumPy's linear algebra would start threads that spin, and a worker is one thread by design. Bytewax panics where an
+exception passes, and its stack says nothing."""
 STOP_S = 10.0
 """How long processes may take to drain and snapshot after SIGTERM."""
 RESTART_S = (0.2, 10.0)
-"""First and longest pause before a restart; doubled while the flow dies young."""
-YOUNG_S = 30.0
+"""First and longest pause before a restart; doubled while the flow dies without an epoch that was committed."""
+FRUITLESS = 5
+"""After so many starts without progress a human is called, once."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,22 +54,42 @@ class Supervisor:
         self._stop = stop
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def run(self) -> int:
-        """Until the stop flag is set (0) or the flow ended by itself (0). Raises StoreInUseError."""
-        with RecoveryStore(self._settings.deployment.data_dir.resolve() / "recovery" / self._name) as store:
-            pause_s = RESTART_S[0]
+    def run(self, *, partitions: int) -> int:
+        """Until the stop flag is set (0), the flow ended by itself (0) or cannot go on (REFUSED). Raises StoreError.
+
+        partitions  of the topic that the flow reads
+        """
+        with RecoveryStore(folder_of(self._settings, self._name)) as store:
+            store.check(partitions)
+            fruitless = 0
             while not self._stop:
                 deleted = store.forget_uncommitted()
                 if deleted:
                     log.warning("deleted snapshots that were never committed", flow=self._name, snapshots=deleted)
-                began = time.monotonic()
+                epoch = store.resume_epoch()
                 self._start(store)
+                if not fruitless:
+                    log.info("flow started", flow=self._name, processes=len(self._processes))
                 codes = self._watch()
-                self._end()
+                last_codes = self._end()
                 if self._stop or all(code == 0 for code in codes):
+                    if any(last_codes):
+                        log.warning("the flow ended without a last snapshot; it will go on from the one before", flow=self._name)
                     return 0
-                log.warning("a process of the flow ended; starting all anew", flow=self._name, exit_codes=codes, pause_s=pause_s)
-                pause_s = RESTART_S[0] if time.monotonic() - began > YOUNG_S else min(pause_s * 2, RESTART_S[1])
+                if REFUSED in last_codes:
+                    log.error("the flow ends: starting anew would not help", flow=self._name)
+                    return REFUSED
+                fruitless = 0 if store.resume_epoch() > epoch else fruitless + 1
+                pause_s = min(RESTART_S[0] * 2 ** max(0, fruitless - 1), RESTART_S[1])
+                log.warning(
+                    "a process of the flow ended; starting all anew",
+                    flow=self._name,
+                    exit_codes=codes,
+                    fruitless=fruitless,
+                    pause_s=pause_s,
+                )
+                if fruitless == FRUITLESS:
+                    log.error("the flow does not come up; it is tried on, but a human is needed", flow=self._name, starts=fruitless)
                 self._sleep(pause_s)
             return 0
 
@@ -76,7 +100,6 @@ class Supervisor:
             command = [sys.executable, "-m", "fleetpulse.flows.worker", self._name, "--process", str(i)]
             command += ["--addresses", addresses, "--store", str(store.folder)]
             self._processes.append(subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, process_group=0))  # noqa: S603
-        log.info("flow started", flow=self._name, processes=count)
 
     def _watch(self) -> list[int | None]:
         """Exit codes at the moment when the first process ended badly, all ended, or a stop was asked for."""
@@ -87,8 +110,8 @@ class Supervisor:
             time.sleep(0.05)
         return [process.poll() for process in self._processes]
 
-    def _end(self) -> None:
-        """Every process is dead when this returns."""
+    def _end(self) -> list[int]:
+        """Every process is dead when this returns their exit codes."""
         for process in self._processes:
             if process.poll() is None:
                 process.terminate()
@@ -100,7 +123,9 @@ class Supervisor:
                 log.warning("a process did not end in time and is killed", flow=self._name, pid=process.pid)
                 process.kill()
                 process.wait()
+        codes = [process.wait() for process in self._processes]
         self._processes.clear()
+        return codes
 
     def _sleep(self, duration_s: float) -> None:
         until = time.monotonic() + duration_s

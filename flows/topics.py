@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -48,15 +49,16 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
     )
 
 
-def ensure(settings: Settings, *, limit_s: float | None = None) -> None:
+def ensure(settings: Settings, *, limit_s: float | None = None, stopped: Callable[[], bool] = lambda: False) -> None:
     """Create the topics that are missing; waits for a cluster that is away, says so once, and goes on when it is back.
 
     limit_s  longest wait; None: no limit. Raises TimeoutError after it.
+    stopped  asked now and then: whether to wait no longer; the topics may then be missing
     Raises ConfigError when a topic exists with another number of partitions, or Kafka refuses for good (authorisation, replicas).
     """
     admin = AdminClient({**kafka.client(settings), "error_cb": Denials()})
     began, pause_s, said = time.monotonic(), _PAUSE_S[0], False
-    while True:
+    while not stopped():
         try:
             _create(admin, settings)
             break
@@ -71,9 +73,11 @@ def ensure(settings: Settings, *, limit_s: float | None = None) -> None:
             if not said:
                 log.warning("waiting for Kafka", bootstrap_servers=settings.kafka.bootstrap_servers, error=error.str())
                 said = True
-        time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        until = time.monotonic() + pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        while time.monotonic() < until and not stopped():
+            time.sleep(0.05)
         pause_s = min(2 * pause_s, _PAUSE_S[1])
-    if said:
+    if said and not stopped():
         log.info("Kafka is back", waited_s=round(time.monotonic() - began, 1))
 
 

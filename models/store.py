@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
+from fleetpulse.codecs.errors import RefusedError
+
 _FRAME = struct.Struct("<4sHI")  # magic, version, length of the header
 
 
-class StoredStateError(RuntimeError):
+class StoredStateError(RefusedError):
     """A snapshot that this program must not go on with. The text says what to do."""
 
 
@@ -32,11 +34,11 @@ def unpack(stored: bytes, magic: bytes, version: int, *, flow: str) -> tuple[dic
 
     flow  the dataflow whose recovery store it is, for the message
     """
-    found = _FRAME.unpack_from(stored) if len(stored) >= _FRAME.size else (b"", 0, 0)
+    found = stamp(stored)
     if found[:2] != (magic, version):
         raise refused(f"{magic.decode()} version {version}", f"{found[0].decode('ascii', 'replace')} version {found[1]}", flow=flow)
     begin = _FRAME.size + found[2]
-    header: dict[str, Any] = orjson.loads(stored[_FRAME.size : begin])
+    header = header_of(stored)
     sections = []
     for length in header.pop("sections"):
         sections.append(stored[begin : begin + length])
@@ -44,6 +46,27 @@ def unpack(stored: bytes, magic: bytes, version: int, *, flow: str) -> tuple[dic
     if begin != len(stored):
         raise refused(f"{begin} bytes long", f"{len(stored)} bytes", flow=flow)
     return header, sections
+
+
+def stamp(stored: bytes) -> tuple[bytes, int, int]:
+    """Owner, version of the layout, length of the header; nothing of each when there are too few bytes."""
+    if len(stored) < _FRAME.size:
+        return b"", 0, 0
+    magic, version, length = _FRAME.unpack_from(stored)
+    return magic, version, length
+
+
+def header_of(stored: bytes) -> dict[str, Any]:
+    """The header, with `sections`: the lengths of what follows."""
+    header: dict[str, Any] = orjson.loads(stored[_FRAME.size : _FRAME.size + stamp(stored)[2]])
+    return header
+
+
+def with_header(stored: bytes, **changes: Any) -> bytes:
+    """The same with other values in its header."""
+    magic, version, length = stamp(stored)
+    head = orjson.dumps({**header_of(stored), **changes})
+    return b"".join((_FRAME.pack(magic, version, len(head)), head, stored[_FRAME.size + length :]))
 
 
 def refused(wanted: str, got: str, *, flow: str) -> StoredStateError:

@@ -21,6 +21,7 @@ from fleetpulse.alerts.lifecycle import Lifecycle
 from fleetpulse.alerts.states import EVENT_TYPE_NAMES, STATE_NAMES
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import DeadLetter, FrameBatch
+from fleetpulse.codecs.errors import RefusedError
 from fleetpulse.state import public, zones
 from fleetpulse.state.shard import Shard
 from fleetpulse.state.vehicle import BLOCK
@@ -42,7 +43,7 @@ _SNAPSHOT = struct.Struct("<4sHHqQQQ")  # magic, version, shard, next offset, le
 _MAGIC, _VERSION = b"FLEE", 1
 
 
-class StateError(RuntimeError):
+class StateError(RefusedError):
     """Snapshot and log do not fit together; the flow must not go on (docs/operations.md says what to do)."""
 
 
@@ -207,10 +208,23 @@ class ShardLogic:
 
 
 def _header(snapshot: bytes) -> tuple[Any, ...]:
+    if len(snapshot) < _SNAPSHOT.size:
+        raise StateError(f"a snapshot of the fleet step must have {_SNAPSHOT.size} bytes at least; got {len(snapshot)}")
     header = _SNAPSHOT.unpack_from(snapshot)
     if header[:2] != (_MAGIC, _VERSION):
         raise StateError(f"a snapshot of the fleet step must be {_MAGIC!r} version {_VERSION}; got {header[0]!r} version {header[1]}")
     return header
+
+
+def offset_of(snapshot: bytes) -> int:
+    """The offset at which the snapshot goes on. Raises StateError for another version."""
+    return int(_header(snapshot)[3])
+
+
+def at_offset(snapshot: bytes, next_offset: int) -> bytes:
+    """The same snapshot, so that it goes on at another offset: what lies between is never seen. For repairs by hand."""
+    magic, version, shard, _, *lengths = _header(snapshot)
+    return _SNAPSHOT.pack(magic, version, shard, next_offset, *lengths) + snapshot[_SNAPSHOT.size :]
 
 
 class FleetLogic(StatefulBatchLogic[FrameBatch, list[Outgoing], bytes]):

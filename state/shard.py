@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.errors import REASONS, Reason
+from fleetpulse.codecs.errors import REASONS, Reason, RefusedError
 from fleetpulse.codecs.schema import FRAME
 from fleetpulse.codecs.tables import WINDOW
 from fleetpulse.state import kernel, slots, vehicle
@@ -45,7 +45,7 @@ _PARTS: tuple[np.dtype[Any], ...] = (HEADER, VEHICLE, np.dtype("<i8"), GAP, DWEL
 _DIGEST = hashlib.sha256(repr([p.descr for p in (*_PARTS, FACT)]).encode()).digest()[:16]
 
 
-class SnapshotError(ValueError):
+class SnapshotError(RefusedError):
     """A snapshot is not one of this shard and layout."""
 
 

@@ -8,15 +8,13 @@ from fleetpulse.alerts.event import EVENT_TOPICS, Outgoing
 from fleetpulse.codecs import partition, records
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows import offsets, topics
+from fleetpulse.flows import topics
 from fleetpulse.flows.replay import replay
 from fleetpulse.flows.shards import shard_maker
-from tests.support.events import validate
 from tests.support.log import Log, of_partition, simulated
 from tests.support.processes import part, wait_for, workers
-from tests.support.topics import headers, read, write
-
-PARTITIONS = 4
+from tests.support.telemetry import PARTITIONS, emitted, expected, feed, until_epoch, until_read
+from tests.support.topics import write
 
 
 @pytest.fixture(scope="module")
@@ -24,47 +22,50 @@ def log() -> Log:
     return simulated(load_fleet(), vehicles=80, duration_s=300)
 
 
-def expected(settings: Settings, logs: list[Log]) -> dict[str, Outgoing]:
-    """Event id -> event, from the log without Bytewax and Kafka."""
-    make = shard_maker(settings, load_fleet(), topic=topics.TELEMETRY)
-    out: list[Outgoing] = []
-    for p, log in enumerate(logs):
-        make(p).run(records.decode(log.batch(partition=p), source_topic=topics.TELEMETRY, partitions=PARTITIONS), out)
-    return {dict(record.headers)["ce_id"].decode(): record for record in out if record.topic in EVENT_TOPICS}
+@pytest.fixture
+def logs(log: Log) -> list[Log]:
+    return [of_partition(log, p, PARTITIONS) for p in range(PARTITIONS)]
 
 
-def emitted(settings: Settings) -> dict[str, set[bytes]]:
-    """Event id -> the distinct values that Kafka has under it."""
-    found: dict[str, set[bytes]] = {}
-    for topic in EVENT_TOPICS:
-        for message in read(settings, topic, partitions=1 if topic == "fleet.rebalance" else 4):
-            value = message.value() or b""
-            found.setdefault(validate((headers(message), value))["id"], set()).add(value)
-    return found
+def with_flow(settings: Settings, **changes: float) -> Settings:
+    return settings.model_copy(update={"flow": settings.flow.model_copy(update=changes)})
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_kills_at_any_moment_lose_nothing_and_change_nothing(settings: Settings, tmp_path: Path, log: Log, processes: int) -> None:
-    settings = settings.model_copy(update={"flow": settings.flow.model_copy(update={"processes": processes, "epoch_s": 0.3})})
+def test_kills_at_any_moment_lose_nothing_and_change_nothing(settings: Settings, tmp_path: Path, logs: list[Log], processes: int) -> None:
+    settings = with_flow(settings, processes=processes, epoch_s=0.3)
     topics.ensure(settings, limit_s=10)
-    logs = [of_partition(log, p, PARTITIONS) for p in range(PARTITIONS)]
-    chunks = 8
+    parts = 8
     with part(settings, tmp_path, "flow", "telemetry") as flow:
-        for chunk in range(chunks):
-            for p, mine in enumerate(logs):
-                a, b = (len(mine.values) * c // chunks for c in (chunk, chunk + 1))
-                write(settings, topics.TELEMETRY, mine.values[a:b], partition=p, timestamps_ms=mine.append_ms[a:b])
+        for chunk in range(parts):
+            feed(settings, logs, chunk, parts)
             wait_for(lambda: len(workers(flow)) >= processes, what="the flow must be started anew")
             if chunk % 2:
                 workers(flow)[chunk % processes].kill()
+        until_read(settings)
+    assert emitted(settings) == expected(settings, logs)
 
-        def behind() -> int:
-            return offsets.lag(settings, group="fleetpulse.telemetry", topic=topics.TELEMETRY, partitions=PARTITIONS)
 
-        wait_for(lambda: behind() == 0, limit_s=60, what="the flow must read its topic to the end")
-    wanted, got = expected(settings, logs), emitted(settings)
-    assert got.keys() == wanted.keys()
-    assert {id_: {record.value} for id_, record in wanted.items()} == got
+def test_shards_move_to_other_processes_by_a_kill_or_a_stop_and_the_events_stay_the_same(
+    settings: Settings, tmp_path: Path, logs: list[Log]
+) -> None:
+    """1, 2, 1, 4, 2 processes on the same store; each run is killed in its work or ended in an orderly way."""
+    topics.ensure(settings, limit_s=10)
+    runs = [(1, "kill"), (2, "kill"), (1, "stop"), (4, "kill"), (2, "stop")]
+    for n, (processes, how) in enumerate(runs):
+        these = with_flow(settings, processes=processes, epoch_s=0.3)
+        with part(these, tmp_path, "flow", "telemetry") as flow:
+            feed(settings, logs, n, len(runs))
+            if n == len(runs) - 1:
+                until_read(settings)
+            elif how == "kill":
+                until_epoch(settings)
+                dying = workers(flow)
+                flow.process.kill()
+                wait_for(lambda dying=dying: not any(p.is_running() for p in dying), what="the workers must die with their supervisor")  # type: ignore[misc]
+            else:
+                assert flow.end(limit_s=10) == 0
+    assert emitted(settings) == expected(settings, logs)
 
 
 def test_replay_makes_the_events_of_a_range_again_byte_for_byte(settings: Settings, log: Log) -> None:

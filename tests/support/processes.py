@@ -50,3 +50,8 @@ def wait_for(condition: Callable[[], bool], *, limit_s: float = 30.0, what: str)
     while not condition():
         assert time.monotonic() < until, f"within {limit_s:g} s: {what}"
         time.sleep(0.05)
+
+
+def said(child: Part, text: str) -> bool:
+    """Whether the part has logged a line with this text."""
+    return text in child.log_file.read_text(encoding="utf-8", errors="replace")
