@@ -23,7 +23,7 @@ from fleetpulse.bench.scenarios.flow import FlowError
 from fleetpulse.config.settings import ConfigError
 from fleetpulse.flows.embedded import EmbeddedError
 
-SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals", "chaos", "quality")
+SCENARIOS = ("codec", "source", "state", "snapshot", "flow", "latency", "memory", "rivals", "chaos", "quality", "fuzz")
 WIDTH = 140
 """Of the tables where there is no terminal."""
 EXPECTED_FILE = Path(__file__).resolve().parent / "expected.json"

@@ -125,7 +125,7 @@ def _read_fixed(payload: Memory, at: int, end: int, out: Memory, row: int, f: in
 
 @inlined
 def read_frame(payload: Memory, begin: int, at: int, end: int, out: Memory, row: int) -> int:
-    """Read the fields at [at, end) into the FRAME row that begins at byte `row` of `out`; its origin is left zero.
+    """Read the fields at [at, end) into the FRAME row that begins at byte `row` of `out`; its origin is left as it is.
 
     begin  where the frame begins; the fields at [begin, at) are in the row already, and all others are missing. If `at` lies behind
            the end, the row is wrong and everything is read anew.
@@ -134,7 +134,7 @@ def read_frame(payload: Memory, begin: int, at: int, end: int, out: Memory, row:
     """
     if at > end:
         at = begin
-        copy(out, row, base(EMPTY_ROW), 0, FRAME_BYTES)
+        copy(out, row + _IMPLAUSIBLE, base(EMPTY_ROW), _IMPLAUSIBLE, FRAME_BYTES - _IMPLAUSIBLE)
     implausible = 0
     while at < end:
         tag, at = read_tag(payload, at, end)

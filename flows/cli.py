@@ -162,8 +162,25 @@ def replay(
 
 
 @app.command()
+def explain(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The id of any event, as in its CloudEvents attribute.")],
+    config: ConfigFile = None,
+) -> None:
+    """Why an event came: what fired, values and limits, what else happened to its subject, and the signals around it."""
+
+    def part(settings: Settings) -> int:
+        from fleetpulse.flows.explain import main  # noqa: PLC0415
+
+        return main(settings, event_id)
+
+    _run(config, part)
+
+
+@app.command()
 def bench(
-    scenario: Annotated[str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory, rivals, chaos or quality")],
+    scenario: Annotated[
+        str, typer.Argument(help="all, codec, source, state, snapshot, flow, latency, memory, rivals, chaos, quality or fuzz")
+    ],
     json: Annotated[Path | None, typer.Option("--json", help="Write the report (JSON) here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots (PNG).")] = None,
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="Share of the full size; below 1 only to see that it runs.")] = 1.0,

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetpulse.bench import json_text, payloads, workload
+from fleetpulse.bench import json_text, payloads, reference, workload
 from fleetpulse.bench.payloads import Form
 from fleetpulse.bench.workload import Workload
 from fleetpulse.codecs import partition, records
 from fleetpulse.codecs.schema import FIELDS
 from tests.naive import json_text as naive
-from tests.support import reference
 
 NAMES = workload.make(Workload(1, 1)).dtype.names or ()
 SMALL = Workload(vehicles=50, frames=600, seed=3)

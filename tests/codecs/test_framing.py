@@ -6,11 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fleetpulse.bench import reference
 from fleetpulse.codecs import encode, framing
 from fleetpulse.codecs.batch import MAX_PAYLOAD_BYTES
 from fleetpulse.codecs.errors import WireError
 from tests.naive import wire
-from tests.support import reference
 from tests.support.strategies import DEVICE_IDS, WIRE_BATCHES, rows
 
 DEVICE = bytes(range(16))

@@ -12,7 +12,7 @@ from fleetpulse.codecs import form, records
 from fleetpulse.codecs.schema import BY_NAME, FIELDS, Field, Wire
 from fleetpulse.codecs.straight import REACH
 from tests.naive import telemetry, wire
-from tests.support.polls import at_offset, poll
+from tests.support.polls import APPEND_MS, at_offset, poll
 from tests.support.strategies import VALUES, WIRE_FRAMES, broken, wire_fields
 
 DEVICE = wire.delimited(1, bytes(range(16)))
@@ -71,6 +71,22 @@ def test_a_full_frame_cut_anywhere_gives_what_the_reference_gives() -> None:
     body = b"".join(_write(field, "2.4" if field.wire is Wire.STRING else 2**28) for field in FIELDS)
     for cut in range(len(body) + 1):
         assert_same(body[:cut], body[cut:] + ZEROS)  # the rest, behind the frame's end, looks like more of its fields
+
+
+@pytest.mark.parametrize("fields", [2, 5, 12, 20, 38])
+def test_a_row_keeps_its_origin_when_what_follows_the_frame_looks_like_more_of_it(fields: int) -> None:
+    """The straight way reads on behind the frame's end, into fields that the batch does not know, and all is read anew."""
+    pieces = [_write(field, "2.4" if field.wire is Wire.STRING else 2**28) for field in FIELDS]
+    body, at = b"".join(pieces), len(b"".join(pieces[:fields]))
+    decoded = records.decode(poll([b"", wire.batch(body[:at]) + body[at:], ZEROS], first_offset=70), source_topic="t", partitions=1)
+    assert decoded.frames["offset"].tolist() == [70, 71]
+    assert decoded.frames["append_ms"].tolist() == [APPEND_MS + 70, APPEND_MS + 71]
+    row = at_offset(decoded.frames, 71)
+    row["append_ms"] = 0
+    expected = telemetry.decode_frame(body[:at])
+    assert not isinstance(expected, str)
+    row["offset"] = 0
+    assert row.tobytes() == expected.tobytes()
 
 
 @given(VALUES, st.integers(0, len(FIELDS)), st.lists(wire_fields(), min_size=1, max_size=3))

@@ -11,9 +11,9 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from hypothesis import given
 from numpy.typing import NDArray
 
+from fleetpulse.bench.reference import descriptor_set
 from fleetpulse.codecs import arrow, layout, reference, schema
 from fleetpulse.codecs.schema import FIELDS, FRAME, Field, Wire
-from tests.support.reference import descriptor_set
 from tests.support.strategies import frames
 
 ROOT = Path(__file__).parents[2]
