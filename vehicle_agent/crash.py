@@ -145,7 +145,7 @@ def _struck(state: NDArray[np.float64], limit_mps2: float) -> bool:
 def confidence(state: NDArray[np.float64], limit_mps2: float) -> float:
     """In the crash that the last sample completed: 0.5 at both limits, towards 1 the more change of velocity and the higher the peak."""
     over = 2.0 * (state[_LEVEL] / DELTA_V_MPS - 1.0) + state[_STRONGEST] / limit_mps2 - 1.0
-    return 1.0 - 0.5 ** (1.0 + max(0.0, over))
+    return float(1.0 - 0.5 ** (1.0 + max(0.0, over)))
 
 
 @kernel(types.int64(types.float64[::1], types.float64[:, ::1], types.float64))

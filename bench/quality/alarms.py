@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from confluent_kafka import Message
+
 from fleetpulse.alerts import event
 from fleetpulse.bench import topic
+from fleetpulse.flows.headers import headers_of
 
 _TOPICS = ("fleet.alerts", "fleet.maintenance")
 _RAISING = {event.TYPE_PREFIX + name for name in (event.ALERT_RAISED, event.MAINTENANCE_REQUIRED)}
@@ -38,11 +41,15 @@ def read(address: str, names: Iterable[str] = _TOPICS) -> list[Alarm]:
     found = []
     for name in names:
         for message in topic.read(address, name):
-            headers = [(key, value) for key, value in message.headers() or [] if value is not None]
-            content = event.decode(message.value() or b"", headers)
+            content = decode(message)
             if content["type"] in _RAISING:
                 found.append(_alarm(content["data"]))
     return _merged(found)
+
+
+def decode(message: Message) -> dict[str, Any]:
+    """A record of an event topic as a CloudEvents object."""
+    return event.decode(message.value() or b"", headers_of(message))
 
 
 def _alarm(data: dict[str, Any]) -> Alarm:

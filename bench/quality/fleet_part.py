@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
@@ -9,8 +10,10 @@ from fleetpulse.bench import deployment
 from fleetpulse.bench.apache_kafka import ApacheKafka
 from fleetpulse.bench.brokers import broker
 from fleetpulse.bench.options import Options
-from fleetpulse.bench.quality import alarms, history, match, plan, play, statistics
+from fleetpulse.bench.quality import alarms, history, match, plan, play, plots, statistics
+from fleetpulse.bench.quality.alarms import Alarm
 from fleetpulse.bench.quality.cases import CASES, OWN_OUTAGE, SEEDS, Run
+from fleetpulse.bench.quality.history import Truth
 from fleetpulse.bench.quality.match import Kind, Outcome
 from fleetpulse.bench.report import Report
 from fleetpulse.config.fleet import Fleet, load_fleet
@@ -22,8 +25,6 @@ RUNS: dict[Run, int] = {"days": 2, "weeks": 1}
 PRECISION = RECALL = 0.95
 FALSE_PER_1000_DAYS = 1.0
 LEAST_DAYS = 3000.0
-_SHOWN = 40
-"""False and missed alarms that the notes tell of."""
 _NEGATIVE = {case.name for case in CASES if case.negative} | {OWN_OUTAGE}
 
 
@@ -51,11 +52,23 @@ def _play(name: Run, seed: int, which: str, fleet: Fleet, options: Options, repo
         found = alarms.read(kafka.address)
     outcome = match.match(found, truth)
     report.checks[f"quality.{name}.{seed} loses no frame"] = counters["received"] - counters.get("duplicate", 0) == truth.frames
+    if options.plots:
+        report.plots += _plots(truth, found, planned.start_ms, options.plots / f"{name}-{seed}")
     for alarm, about in outcome.false:
         options.say(f"false ({about}): {alarm.shown}")
     for label in outcome.missed:
         options.say(f"missed: {label.case.name} {label.device or label.area} {label.start_ms}-{label.end_ms}")
     return outcome
+
+
+def _plots(truth: Truth, found: Sequence[Alarm], start_ms: int, folder: Path) -> list[str]:
+    """A story of each kind."""
+    files = []
+    for label in truth.labels:
+        if label.device in truth.stories:
+            own = [(alarm.at_ms, alarm.rule) for alarm in found if alarm.device == label.device]
+            files.append(plots.fault(label, truth.stories[label.device], start_ms, own, folder))
+    return files
 
 
 def _report(outcomes: Sequence[Outcome], options: Options, report: Report) -> None:

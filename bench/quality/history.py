@@ -28,7 +28,6 @@ _OWN_OUTAGE = (62.0, 62.4)
 _AREA_OUTAGES = ((34.0, 35.5), (58.5, 59.5))
 """Hours after the start, of runs that last as long."""
 _AREA_M = 1_000.0
-_AREA_LEAST = 5
 _LOW_PCT, _CLEAR_PCT = 15.0, 20.0
 _CHARGING = int(Status.CHARGING)
 
@@ -54,6 +53,7 @@ class Truth:
     free       devices without any planned fault
     outages    of areas
     down       spans of our own outage
+    stories    device -> its FRAME rows, of one vehicle of each case
     """
 
     vehicle_days: float
@@ -64,6 +64,7 @@ class Truth:
     outages: list[Label] = field(default_factory=list)
     down: list[Span] = field(default_factory=list)
     frames: int = 0
+    stories: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def fill(address: str, fleet: Fleet, plan: Plan, *, partitions: int, say: Callable[[str], None]) -> Truth:
@@ -79,6 +80,8 @@ def fill(address: str, fleet: Fleet, plan: Plan, *, partitions: int, say: Callab
         truth.down.append(down)
         uplink.stop_bridge(down)
     low, visits = _Low(plan.vehicles), _Visits(fleet, simulator, plan)
+    shown = {case.name: v for v, case in sorted(plan.cases.items(), reverse=True)}
+    stories: dict[int, list[NDArray[Any]]] = {v: [] for v in shown.values()}
     filler = Filler(address, TELEMETRY)
     now_ms = plan.start_ms
     while now_ms < plan.end_ms:
@@ -92,11 +95,14 @@ def fill(address: str, fleet: Fleet, plan: Plan, *, partitions: int, say: Callab
         truth.frames += len(frames)
         low.look(frames)
         visits.look(frames)
+        for v, parts in stories.items():
+            parts.append(frames[frames["offset"] == v])
         filler.write(uplink.send(frames, now_ms).records())
     filler.write(uplink.send(empty(0), plan.end_ms + _LAST_MS).records())
     filler.settle()
     liars = {v for v, case in plan.cases.items() if case.fault in (Fault.FROZEN_SOC, Fault.JUMPING_SOC, Fault.IMPOSSIBLE_VALUES)}
     truth.low = {devices[v]: spans for v, spans in low.spans(plan.end_ms).items() if v not in liars}
+    truth.stories = {devices[v]: np.concatenate(parts) for v, parts in stories.items()}
     truth.labels = _labels(simulator.faults, plan, devices, visits)
     say(f"{plan.run} seed {plan.seed}: {plan.vehicles} vehicles, {truth.frames:,} frames, {len(truth.labels)} labels")
     return truth
@@ -132,8 +138,9 @@ def _crowd(simulator: Simulator, fleet: Fleet, city: int) -> NDArray[np.int64]:
     own = np.flatnonzero(rec["city"] == city)
     if not len(own):
         return own
-    near = np.hypot(east[own][:, None] - east[own], north[own][:, None] - north[own]) <= _AREA_M
-    return own[near[np.argmax(near.sum(axis=0))]]
+    near: NDArray[np.bool_] = np.hypot(east[own][:, None] - east[own], north[own][:, None] - north[own]) <= _AREA_M
+    crowd: NDArray[np.int64] = own[near[np.argmax(near.sum(axis=0))]]
+    return crowd
 
 
 class _Low:

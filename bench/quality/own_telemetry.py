@@ -13,7 +13,7 @@ from fleetpulse.alerts.event import EVENT_TOPICS
 from fleetpulse.bench import deployment, topic
 from fleetpulse.bench.apache_kafka import ApacheKafka
 from fleetpulse.bench.brokers import broker
-from fleetpulse.bench.quality import frame_file, play, table_file
+from fleetpulse.bench.quality import alarms, frame_file, play, table_file
 from fleetpulse.bench.quality.say import say
 from fleetpulse.bench.report import Report
 
@@ -45,7 +45,7 @@ def run(file: Path, *, json_file: Path | None) -> int:
 def read_events(address: str) -> list[dict[str, object]]:
     """All events as CloudEvents objects, in order of time."""
     messages = [message for name in EVENT_TOPICS for message in topic.read(address, name)]
-    found = [event.decode(m.value() or b"", [(key, v) for key, v in m.headers() or [] if v is not None]) for m in messages]
+    found = [alarms.decode(message) for message in messages]
     return sorted(found, key=lambda each: (str(each["time"]), str(each["id"])))
 
 

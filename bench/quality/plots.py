@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fleetpulse.bench.quality.history import Label
 from fleetpulse.models.series import ALARM
+from fleetpulse.vehicle_agent.faults import Fault
 
 _SIZE_INCH = (9.0, 4.8)
 
@@ -51,7 +53,43 @@ def series(
     return _save(figure, folder, f"series-{name}")
 
 
-def story(
+_SIGNALS: dict[Fault, tuple[str, ...]] = {
+    Fault.DEAD_CELL: ("battery_voltage_v", "battery_current_a"),
+    Fault.BEARING_VIBRATION: ("vibration_band4_rms_mps2", "speed_mps"),
+    Fault.OVER_TEMPERATURE: ("battery_temperature_c", "battery_current_a"),
+    Fault.TYRE_LEAK: ("tyre_pressure_front_left_kpa", "tyre_pressure_rear_left_kpa"),
+    Fault.CRASH: ("accel_peak_x_mps2", "speed_mps"),
+    Fault.KNOCK: ("accel_peak_x_mps2", "accel_peak_z_mps2", "speed_mps"),
+    Fault.TIP_OVER: ("roll_deg", "speed_mps"),
+    Fault.GPS_STUCK: ("latitude_e7", "odometer_m"),
+    Fault.GPS_TELEPORT: ("latitude_e7", "odometer_m"),
+    Fault.GEOFENCE: ("latitude_e7", "longitude_e7"),
+    Fault.BORDER: ("latitude_e7", "longitude_e7"),
+    Fault.FAULT_CODE: ("fault_bits",),
+    Fault.AGEING: ("battery_soh_pct", "battery_soc_pct"),
+}
+_AROUND = 0.5
+"""A story shows this share of the fault's length, and an hour, before and after it."""
+
+
+def fault(label: Label, rows: NDArray[Any], start_ms: int, alarms: Sequence[tuple[int, str]], folder: Path) -> str:
+    """One vehicle around its fault: what tells of it, the fault's span, the alarms as (ms, rule)."""
+    reach_ms = _AROUND * (label.end_ms - label.start_ms) + 3_600_000
+    near = rows[(rows["append_ms"] >= label.start_ms - reach_ms) & (rows["append_ms"] <= label.end_ms + reach_ms)]
+    names = _SIGNALS.get(label.case.fault, ("battery_soc_pct", "speed_mps"))
+    signals = {name: near[name].astype(np.float64) for name in names}
+    if label.case.fault == Fault.CLOCK_SKEW:
+        signals = {"clock ahead, s": (near["time_ms"] - near["append_ms"]) / 1000.0}
+
+    def hours(at_ms: Any) -> Any:
+        return (at_ms - start_ms) / 3_600_000
+
+    shown = [(float(hours(at)), rule) for at, rule in alarms if label.start_ms - reach_ms <= at <= label.end_ms + reach_ms]
+    span = float(hours(label.start_ms)), float(hours(label.end_ms))
+    return _story(label.case.name, hours(near["append_ms"]), signals, span, shown, folder)
+
+
+def _story(
     name: str,
     hours: NDArray[np.float64],
     signals: dict[str, NDArray[np.float64]],
@@ -59,7 +97,7 @@ def story(
     alarms_h: Sequence[tuple[float, str]],
     folder: Path,
 ) -> str:
-    """Signals of one vehicle around a fault, each on an axis of its own, with the fault's span and the alarms."""
+    """Each signal on an axis of its own."""
     figure = Figure(figsize=_SIZE_INCH, layout="constrained")
     axes = figure.subplots(len(signals), 1, sharex=True, squeeze=False)[:, 0]
     for each, (label, values) in zip(axes, signals.items(), strict=True):

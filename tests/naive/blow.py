@@ -13,7 +13,7 @@ def struck(frame: Frame, limit_mps2: float) -> bool:
     most = max(x, y, z)
     along = (x * x + y * y) ** 0.5
     others = max(0.0, total - most * most) ** 0.5
-    return total >= limit_mps2 * limit_mps2 and along >= 0.5 * z and others >= 0.1 * most
+    return bool(total >= limit_mps2 * limit_mps2 and along >= 0.5 * z and others >= 0.1 * most)
 
 
 def stopped(frame: Frame, fastest_mps: float | None, tipped_roll_deg: float) -> bool:

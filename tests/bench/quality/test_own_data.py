@@ -16,7 +16,7 @@ from fleetpulse.vehicle_agent.impacts import Impact, trace
 G = 9.80665
 
 
-def recording(tmp_path: Path, samples: np.ndarray, header: str, *, hz: float, start_ms: float | None = None) -> Path:  # type: ignore[type-arg]
+def recording(tmp_path: Path, samples: np.ndarray, header: str, *, hz: float, start_ms: float | None = None) -> Path:
     file = tmp_path / "imu.csv"
     times = [f"{i / hz:.4f}" if start_ms is None else f"{start_ms + 1000 * i / hz:.0f}" for i in range(len(samples))]
     lines = [f"{at},{x:.4f},{y:.4f},{z:.4f}" for at, (x, y, z) in zip(times, samples, strict=True)]
@@ -24,7 +24,7 @@ def recording(tmp_path: Path, samples: np.ndarray, header: str, *, hz: float, st
     return file
 
 
-def ride_with_a_crash() -> np.ndarray:  # type: ignore[type-arg]
+def ride_with_a_crash() -> np.ndarray:
     parts = [trace(Impact.RIDE, 0, seed=1), trace(Impact.KERB, 70, seed=2), trace(Impact.CRASH, 8, seed=3)]
     return np.concatenate(parts)
 
