@@ -5,7 +5,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
-SOURCES := config codecs state models alerts operators flows gateway vehicle_agent bench tests
+PRODUCT := config codecs state models alerts operators flows gateway vehicle_agent
+SOURCES := $(PRODUCT) bench tests
 
 .PHONY: help setup demo test test-integration coverage check format bench bench-rivals chaos lock clean
 
@@ -53,6 +54,8 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy src tests
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -ll -c pyproject.toml -r $(PRODUCT)
+	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format $(SOURCES)

@@ -100,15 +100,24 @@ class Flow(_Section):
 
 
 class Gateway(_Section):
-    """HTTP. `auth` off is for the demo alone and only on a loopback address. `missing_share_max` is the loss objective: the share of the
-    frames sent that may be missing by sequence numbers. A state whose newest stream time is `stale_s` behind the deployment's clock is
-    called stale.
+    """HTTP. `auth` off is for the demo alone and only on a loopback address; with `jwt`, `jwt_public_key_file` holds the issuer's public
+    keys (PEM; several while keys change), and tokens must be of `jwt_issuer` and for `jwt_audience` where these are set. With
+    `certificate_file` and `key_file` it speaks TLS. A client may ask `requests_per_s`, and `request_burst` at once.
+
+    `missing_share_max` is the loss objective: the share of the frames sent that may be missing by sequence numbers. A state whose newest
+    stream time is `stale_s` behind the deployment's clock is called stale.
     """
 
     host: str = "127.0.0.1"
     port: Port = 8080
     auth: Literal["off", "jwt"] = "off"
     jwt_public_key_file: Path | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    requests_per_s: float = Field(100.0, gt=0, le=100_000)
+    request_burst: int = Field(500, ge=1, le=100_000)
     client_queue: int = Field(1000, ge=10, le=100_000)
     events_kept: int = Field(200_000, ge=1000, le=10_000_000)
     missing_share_max: float = Field(0.0001, gt=0, lt=1)

@@ -1,4 +1,4 @@
-"""The command line: `fleetpulse demo | bridge | flow NAME | gateway | agent | replay | bench`.
+"""The command line: `fleetpulse demo | bridge | flow NAME | gateway | agent | replay | explain | bench`.
 
 Each command imports what it needs when it runs, so that `--help` and a wrong setting answer at once. A wrong setting, a port in
 use or a missing part: exit code 2 or 1 and one clear line.
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleetpulse.config.settings import ConfigError, Settings, load
-from fleetpulse.flows import certificates, operations
+from fleetpulse.flows import certificates, operations, tokens
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 
@@ -117,6 +117,7 @@ def gateway(config: ConfigFile = None) -> None:
 agent_app = typer.Typer(invoke_without_command=True)
 certificates.add(agent_app, _run)
 app.add_typer(agent_app, name="agent")
+tokens.add(app, _run)
 
 
 @agent_app.callback()

@@ -68,6 +68,6 @@ def move(stores: Sequence[sqlite3.Connection], flow: str, offsets: Mapping[int, 
 def _put(stores: Sequence[sqlite3.Connection], step: str, key: str, value: Any) -> None:
     """Replace the newest snapshot of a key, which stands in one of the files."""
     newest = "(SELECT max(snap_epoch) FROM snaps WHERE step_id LIKE ?1 AND state_key = ?2)"
-    change = f"UPDATE snaps SET ser_change = ?3 WHERE step_id LIKE ?1 AND state_key = ?2 AND snap_epoch = {newest}"  # noqa: S608
+    change = f"UPDATE snaps SET ser_change = ?3 WHERE step_id LIKE ?1 AND state_key = ?2 AND snap_epoch = {newest}"  # noqa: S608  # nosec B608
     changed = sum(store.execute(change, (f"%.{step}", key, pickle.dumps(value))).rowcount for store in stores)
     assert changed == 1, "a key's snapshots stand in one file"

@@ -152,7 +152,7 @@ def snapshots(stores: Sequence[sqlite3.Connection], step: str) -> dict[str, obje
             if key not in newest or at > newest[key][0]:
                 newest[key] = at, change
     # the bytes are our own, written by Bytewax with pickle
-    return {key: pickle.loads(change) for key, (_, change) in sorted(newest.items()) if change is not None}  # noqa: S301
+    return {key: pickle.loads(change) for key, (_, change) in sorted(newest.items()) if change is not None}  # noqa: S301  # nosec B301
 
 
 def source_offsets(stores: Sequence[sqlite3.Connection]) -> dict[int, int]:

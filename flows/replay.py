@@ -1,6 +1,7 @@
 """`fleetpulse replay`: a range of the raw topic through the same code again, without Bytewax; prints the events of that range.
 
-The result depends on the log alone, so an event of the range comes out byte for byte as it went out.
+The result depends on the log alone, so an event of the range comes out byte for byte as it went out. It begins at the last archived
+snapshot before the range that this version can read, else at the log's beginning.
 """
 
 import sys
@@ -9,24 +10,29 @@ from collections.abc import Iterator
 
 import numpy as np
 import orjson
+import structlog
 
 from fleetpulse.alerts import event
 from fleetpulse.alerts.event import EVENT_TOPICS, Outgoing
 from fleetpulse.codecs import records
 from fleetpulse.codecs.batch import RecordBatch
+from fleetpulse.codecs.errors import RefusedError
 from fleetpulse.config import kafka
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.settings import ConfigError, Settings
-from fleetpulse.flows import offsets
+from fleetpulse.flows import archive, offsets
 from fleetpulse.flows.poller import open_poller
 from fleetpulse.flows.shards import shard_maker
 from fleetpulse.flows.topics import TELEMETRY
+from fleetpulse.operators.fleet import ShardLogic
+
+log = structlog.get_logger()
 
 
-def read(settings: Settings, partition: int, *, end: int, silence_s: float = 10.0) -> Iterator[RecordBatch]:
-    """Polls of one partition from its beginning up to offset `end`, exclusive. Raises TimeoutError when the broker is silent."""
+def read(settings: Settings, partition: int, *, begin: int = 0, end: int, silence_s: float = 10.0) -> Iterator[RecordBatch]:
+    """Polls of one partition from offset `begin` up to `end`, exclusive. Raises TimeoutError when the broker is silent."""
     poller = open_poller(kafka.consumer(settings, group="fleetpulse.replay"), TELEMETRY)
-    poller.assign(partition, 0)
+    poller.assign(partition, begin)
     heard = time.monotonic()
     try:
         while True:
@@ -60,10 +66,24 @@ def cut(batch: RecordBatch, first: int, last: int) -> RecordBatch | None:
     )
 
 
+def _start(settings: Settings, partition: int, first: int) -> ShardLogic:
+    """The shard as it was at the last archived snapshot before offset `first`, or empty."""
+    make = shard_maker(settings, load_fleet(), topic=TELEMETRY)
+    for offset, snapshot in archive.before(settings, partition, first):
+        logic = make(partition)
+        try:
+            logic.restore(snapshot)
+        except RefusedError as error:
+            log.warning("an archived snapshot is of another version; going further back", next_offset=offset, error=str(error))
+        else:
+            return logic
+    return make(partition)
+
+
 def replay(settings: Settings, partition: int, first: int, last: int) -> Iterator[Outgoing]:
     """The events that records first..last of the partition lead to, as they were produced."""
-    logic = shard_maker(settings, load_fleet(), topic=TELEMETRY)(partition)
-    for polled in read(settings, partition, end=last + 1):
+    logic = _start(settings, partition, first)
+    for polled in read(settings, partition, begin=logic.next_offset, end=last + 1):
         for batch, wanted in ((cut(polled, 0, first - 1), False), (cut(polled, first, last), True)):
             if batch is None:
                 continue

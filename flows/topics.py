@@ -13,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from fleetpulse.config import kafka
 from fleetpulse.config.denials import Denials
 from fleetpulse.config.settings import ConfigError, Settings
+from fleetpulse.operators.fleet import ARCHIVE
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
         Topic("fleet.state", shards, {"cleanup.policy": "compact", "segment.ms": "60000"}),
         Topic("fleet.features", shards, keep),
         Topic("fleet.zones", ZONE_PARTITIONS, keep),
+        Topic(ARCHIVE, shards, keep),
     )
 
 

@@ -33,6 +33,6 @@ class Cohort:
     def restored(cls, stored: bytes) -> "Cohort":
         """`stored` must come out of our own recovery store, whose versions were checked."""
         cohort = cls.__new__(cls)
-        cohort.ride, cohort.standby, cohort.voltage, cohort.anomaly = pickle.loads(stored)  # noqa: S301 - our own bytes
+        cohort.ride, cohort.standby, cohort.voltage, cohort.anomaly = pickle.loads(stored)  # noqa: S301  # nosec B301
         cohort._stored = stored
         return cohort

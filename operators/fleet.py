@@ -39,6 +39,11 @@ BLOCKS_A_POLL = 16
 FEATURE_ROWS = 4096
 """Most windows in one record of `fleet.features`."""
 ZONE_PARTITIONS = 4
+ARCHIVE = "fleet.snapshots"
+ARCHIVE_MS = 3_600_000
+"""Of stream time between two archived snapshots of a shard; shards take turns within it."""
+ARCHIVE_PART_BYTES = 4 << 20
+"""Of a snapshot in one record."""
 _SNAPSHOT = struct.Struct("<4sHHqQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows
 _MAGIC, _VERSION = b"FLEE", 1
 
@@ -73,6 +78,7 @@ class ShardLogic:
         self._written_ms = np.zeros(1, dtype=np.int64)
         self._dirty = np.ones(1, dtype=np.bool_)
         self._frames = 0
+        self._archive_turn: int | None = None
         self._saved = 0.0  # blocks that a backlog has earned and not written
 
     def run(self, batch: FrameBatch, out: list[Outgoing]) -> None:
@@ -181,6 +187,22 @@ class ShardLogic:
         self._saved -= whole
         return whole
 
+    def archive(self, out: list[Outgoing]) -> None:
+        """Write a snapshot for replay when it is the shard's turn in stream time, after any batch. Each is a state of the log up to its
+        offset; which offsets they have is not part of the promise of equal output.
+        """
+        lead_ms = ARCHIVE_MS * self.shard.shard // self._names.shards
+        turn, before = (self.shard.stream_ms + lead_ms) // ARCHIVE_MS, self._archive_turn
+        self._archive_turn = turn
+        if before is None or turn == before:
+            return
+        snapshot = self.snapshot()
+        parts = range(0, len(snapshot), ARCHIVE_PART_BYTES)
+        for n, begin in enumerate(parts):
+            headers = (("next_offset", str(self.next_offset).encode()), ("part", f"{n}/{len(parts)}".encode()))
+            value = snapshot[begin : begin + ARCHIVE_PART_BYTES]
+            out.append(Outgoing(ARCHIVE, str(self.shard.shard).encode(), value, headers, partition=self.shard.shard))
+
     def counters(self) -> dict[str, int]:
         """Everything that the shard and its life cycle count, by name."""
         return {**self.shard.counters, **self.lifecycle.counters}
@@ -242,6 +264,7 @@ class FleetLogic(StatefulBatchLogic[FrameBatch, list[Outgoing], bytes]):
         logic = self._logic = self._logic or self._make(values[0].partition)
         for batch in values:
             logic.run(batch, out)
+        logic.archive(out)
         logic.write_state(out, everything=False)
         return ([out] if out else []), StatefulBatchLogic.RETAIN
 

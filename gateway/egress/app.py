@@ -8,8 +8,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from fleetpulse.gateway.egress import answers, problems
+from fleetpulse.gateway.egress.auth import Auth, Tokens
 from fleetpulse.gateway.egress.guard import LOOPBACK_NAMES, Guard
 from fleetpulse.gateway.egress.hub import Hub
+from fleetpulse.gateway.egress.limit import Buckets, Limit
 from fleetpulse.gateway.egress.metrics import Metrics, Timed
 from fleetpulse.gateway.egress.routes import alerts, audit, events, fleet, health, maintenance, operations, page, stream, vehicles, zones
 
@@ -22,6 +24,9 @@ Faults are `application/problem+json` (RFC 9457) with one sentence in `detail`. 
 Events are CloudEvents 1.0; a service that reads them drops doubles by (`source`, `id`). Follow them with `GET /v1/events` and its cursor,
 with `GET /v1/stream` (Server-Sent Events, resumes by `Last-Event-ID`), or with the WebSocket `/v1/ws` (the same filters as query
 parameters; messages `{"cursor", "event"}` and, to a client that is too slow, `{"cursor", "dropped"}`)."""
+
+ADDRESS_CLIENTS = 20
+"""Clients that may stand behind one address (a proxy, an office) before its requests are refused unread."""
 
 TAGS = [
     {"name": "fleet", "description": "Numbers, map and state of vehicles."},
@@ -63,9 +68,12 @@ def create(hub: Hub) -> FastAPI:
     app.include_router(health.router)
     app.include_router(page.router)
     problems.install(app)
-    if hub.settings.gateway.auth == "off":
-        app.add_middleware(Guard, hosts=LOOPBACK_NAMES)
-    else:
-        app.add_middleware(Guard, hosts=None)
+    gateway = hub.settings.gateway
+    app.add_middleware(Limit, buckets=Buckets(gateway.requests_per_s, gateway.request_burst))
+    if gateway.auth == "jwt":
+        app.add_middleware(Auth, tokens=Tokens(gateway))
+        crowd = Buckets(ADDRESS_CLIENTS * gateway.requests_per_s, ADDRESS_CLIENTS * gateway.request_burst)
+        app.add_middleware(Limit, buckets=crowd, by_address=True)
+    app.add_middleware(Guard, hosts=LOOPBACK_NAMES if gateway.auth == "off" else None)
     app.add_middleware(Timed, metrics=metrics)
     return app

@@ -3,6 +3,7 @@
 import ipaddress
 import signal
 import socket
+import ssl
 from types import FrameType
 
 import structlog
@@ -11,6 +12,7 @@ import uvicorn
 from fleetpulse.config.fleet import Fleet, load_fleet
 from fleetpulse.config.settings import ConfigError, Settings
 from fleetpulse.gateway.egress.app import create
+from fleetpulse.gateway.egress.auth import Tokens
 from fleetpulse.gateway.egress.hub import Hub
 
 log = structlog.get_logger()
@@ -36,6 +38,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=GRACE_S,
             ws_max_size=_MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # it costs more than loopback and data centre do
+            ssl_certfile=settings.gateway.certificate_file,
+            ssl_keyfile=settings.gateway.key_file,
         )
         super().__init__(config)
 
@@ -67,11 +71,20 @@ def check(settings: Settings) -> None:
     """Raises ConfigError when the gateway must not serve with these settings."""
     gateway = settings.gateway
     if gateway.auth == "jwt":
-        raise ConfigError(
-            'gateway.auth must be "off", on a loopback address, behind a proxy that checks tokens: this version checks none; got "jwt"'
-        )
-    if not _is_loopback(gateway.host):
+        Tokens(gateway)
+    elif not _is_loopback(gateway.host):
         raise ConfigError(f'gateway.host must be a loopback address while gateway.auth is "off"; got {gateway.host!r}')
+    if (gateway.certificate_file is None) != (gateway.key_file is None):
+        raise ConfigError("gateway.certificate_file and gateway.key_file must be set together")
+    if gateway.certificate_file is not None and gateway.key_file is not None:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(gateway.certificate_file, gateway.key_file)
+        except OSError as error:
+            raise ConfigError(
+                f"gateway.certificate_file and gateway.key_file must be a PEM certificate and its key; got: {error}"
+            ) from None
+    elif not _is_loopback(gateway.host):
+        log.warning("tokens travel in the clear: set gateway.certificate_file, or put a proxy that speaks TLS before it", host=gateway.host)
 
 
 def _is_loopback(host: str) -> bool:
@@ -94,7 +107,8 @@ def main(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ignore)
     host, port = listener.getsockname()[:2]
-    log.info("gateway is up", url=f"http://{host}:{port}" if ":" not in host else f"http://[{host}]:{port}")
+    scheme = "http" if settings.gateway.certificate_file is None else "https"
+    log.info("gateway is up", url=f"{scheme}://{host}:{port}" if ":" not in host else f"{scheme}://[{host}]:{port}")
     server.run(sockets=[listener])
     if server.failure is not None:
         log.error("the gateway has ended", error=server.failure)

@@ -4,12 +4,13 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from fleetpulse.alerts.event import rfc3339
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import alert_view, answers
+from fleetpulse.gateway.egress.auth import author
 from fleetpulse.gateway.egress.problems import Problem
 from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, Limit, ReadyHub, Rules, city_codes
 from fleetpulse.gateway.egress.routes.operations import accepted
@@ -61,10 +62,12 @@ async def list_alerts(
 )
 async def acknowledge(
     hub: ReadyHub,
+    connection: Request,
     alert_id: Annotated[str, Path(max_length=100, description="`alert_id` of the alert.")],
     request: answers.AcknowledgeRequest | None = None,
 ) -> Response:
     request = request or answers.AcknowledgeRequest.model_validate({})
+    by = author(connection, Operation.ALERT_ACKNOWLEDGED.name.lower(), said=request.by)
     alert = hub.alerts.get(alert_id)
     if alert is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no open alert {alert_id!r}")
@@ -74,6 +77,6 @@ async def acknowledge(
     if alert.device_id is None:
         raise Problem(HTTPStatus.CONFLICT, "an alert about a zone cannot be acknowledged; it clears by itself")
     detail = {"alert_id": alert_id, "rule": alert.rule} | ({"note": request.note} if request.note else {})
-    key = f"acknowledge.{alert_id}.{request.by}.{request.note or ''}"
-    written = await hub.operations.write(Operation.ALERT_ACKNOWLEDGED, UUID(alert.device_id), by=request.by, key=key, detail=detail)
+    key = f"acknowledge.{alert_id}.{by}.{request.note or ''}"
+    written = await hub.operations.write(Operation.ALERT_ACKNOWLEDGED, UUID(alert.device_id), by=by, key=key, detail=detail)
     return accepted(written)

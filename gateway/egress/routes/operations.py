@@ -3,11 +3,12 @@
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import answers
+from fleetpulse.gateway.egress.auth import author
 from fleetpulse.gateway.egress.operations import Written
 from fleetpulse.gateway.egress.routes.context import PREFIX, DeviceId, ReadyHub, row_of
 
@@ -43,18 +44,20 @@ def accepted(written: Written) -> Response:
 )
 async def report(
     hub: ReadyHub,
+    connection: Request,
     device_id: DeviceId,
     request: answers.OperationRequest,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Chosen by the client, one for each operation.")
     ] = None,
 ) -> Response:
+    by = author(connection, request.operation, said=request.by)
     row_of(hub, device_id)
     detail = {"reservation_id": request.reservation_id, "component": request.component, "note": request.note}
     written = await hub.operations.write(
         Operation[request.operation.upper()],
         device_id,
-        by=request.by,
+        by=by,
         key=idempotency_key,
         detail={name: value for name, value in detail.items() if value is not None},
     )

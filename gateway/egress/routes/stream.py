@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from fleetpulse.gateway.egress import answers
+from fleetpulse.gateway.egress.auth import SUBPROTOCOL
 from fleetpulse.gateway.egress.hub import Hub
 from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, ReadyHub, Rules, Types, event_filter
 from fleetpulse.gateway.egress.streams import Batch, Follower
@@ -86,7 +87,7 @@ async def websocket(
     follower = hub.streams.open(wanted, cursor=cursor, transport="websocket")
     sender: asyncio.Task[None] | None = None
     try:
-        await socket.accept()
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)
         sender = asyncio.create_task(_send(socket, hub, follower))
         while True:
             message = await socket.receive()

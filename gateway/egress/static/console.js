@@ -1,5 +1,5 @@
 // The console page: numbers, alerts, lists, events, one vehicle. Polls the numbers; alerts and events come by Server-Sent Events.
-import { NUMBER, SHORT, ask, at, chips, clock, coordinate, el, hhmmss, nowMs, percent, repeat, short, soon, span, title, toast, words } from "./dom.js";
+import { NUMBER, SHORT, ask, at, chips, clock, coordinate, el, hhmmss, nowMs, percent, repeat, send, short, soon, span, title, toast, words } from "./dom.js";
 import { refreshMap, setCounts, setTargets, startMap } from "./map.js";
 
 const FLEET_MS = 2000, MAP_MS = 3000, LISTS_MS = 15000, EVENTS_SHOWN = 40, SAMPLES = 60;
@@ -174,16 +174,29 @@ function onEvent(event) {
   list.prepend(el("li", {}, el("time", {}, hhmmss(Date.parse(event.time))), el("span", { class: "what", title: say(type, data) }, say(type, data)), data.device_id ? device(data.device_id) : el("span", {}, title(data.city || ""))));
   while (list.childElementCount > EVENTS_SHOWN) list.lastElementChild.remove();
 }
-function connect(cursor) {
-  const source = new EventSource(`/v1/stream${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ""}`);
+async function connect(cursor) {
   const state = (name, text) => { at("live").dataset.state = name; at("live").textContent = text; };
-  source.onopen = () => { state("live", "live"); alertsSoon(); rebalanceSoon(); maintenanceSoon(); };
-  source.onmessage = (message) => onEvent(JSON.parse(message.data));
-  source.addEventListener("dropped", () => { alertsSoon(); rebalanceSoon(); maintenanceSoon(); });
-  source.onerror = () => {
+  const refresh = () => { alertsSoon(); rebalanceSoon(); maintenanceSoon(); };
+  for (let last = cursor; ; await new Promise((done) => setTimeout(done, 3000))) { // EventSource can send no token
+    try {
+      const answer = await send("/v1/stream", { headers: last ? { "Last-Event-ID": last } : {} });
+      if (!answer.ok) throw new Error(answer.statusText);
+      state("live", "live");
+      refresh();
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = "", part = await reader.read(); !part.done; part = await reader.read()) {
+        const messages = (text + part.value).replaceAll("\r\n", "\n").split("\n\n");
+        text = messages.pop();
+        for (const message of messages) {
+          const fields = Object.fromEntries(message.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+          last = fields.id || last;
+          if (fields.event === "dropped") refresh();
+          else if (fields.data && !fields.event) onEvent(JSON.parse(fields.data));
+        }
+      }
+    } catch { /* said by the state */ }
     state("lost", "gateway away, reconnecting");
-    if (source.readyState === EventSource.CLOSED) { source.close(); setTimeout(connect, 3000); }
-  };
+  }
 }
 
 // ---------------------------------------------------------------- one vehicle

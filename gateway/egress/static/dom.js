@@ -40,8 +40,24 @@ setInterval(() => {
 }, 1000);
 
 // ---------------------------------------------------------------- talking to the gateway
+const TOKEN = "fleetpulse.token";
+export async function send(path, options = {}) {
+  const headers = new Headers(options.headers), token = sessionStorage.getItem(TOKEN);
+  if (token) headers.set("Authorization", `Bearer ${token}`);
+  const answer = await fetch(path, { ...options, headers });
+  if (answer.status === 401 && !at("login").open) {
+    at("login-why").textContent = token ? (await answer.clone().json().catch(() => ({}))).detail || "" : "";
+    at("login").showModal();
+  }
+  return answer;
+}
+at("login-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN, at("login-token").value.trim());
+  location.reload();
+});
 export async function ask(path, options) {
-  const answer = await fetch(path, options);
+  const answer = await send(path, options);
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.detail || `${answer.status} ${answer.statusText}`);
   return body;
