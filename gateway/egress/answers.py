@@ -29,11 +29,12 @@ OperationName = Literal[
 ]
 
 
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
 def respond(value: object, status: int = 200) -> Response:
     """The value as JSON; NumPy arrays too."""
-    return Response(
-        orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, {"Cache-Control": "no-store"}, media_type="application/json"
-    )
+    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, HEADERS, media_type="application/json")
 
 
 class _Form(BaseModel):

@@ -31,7 +31,7 @@ def respond(status: int, detail: str, *, instance: str | None = None, headers: M
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     if instance is not None:
         body["instance"] = instance
-    return Response(orjson.dumps(body), status, {**(headers or {}), "Cache-Control": "no-store"}, MEDIA_TYPE)
+    return Response(orjson.dumps(body), status, {**(headers or {}), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}, MEDIA_TYPE)
 
 
 def sentence(error: ValidationException) -> str:

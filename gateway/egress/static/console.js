@@ -195,7 +195,7 @@ async function connect(cursor) {
         }
       }
     } catch { /* said by the state */ }
-    state("lost", "gateway away, reconnecting");
+    state("lost", at("login").open ? "signed out" : "gateway away, reconnecting");
   }
 }
 
@@ -244,4 +244,4 @@ async function begin() {
   } catch { /* not ready yet; the stream begins when it is */ }
   connect(cursor);
 }
-begin().catch((error) => { at("live").dataset.state = "lost"; at("live").textContent = "gateway away"; toast(error.message); });
+begin().catch((error) => { at("live").dataset.state = "lost"; at("live").textContent = at("login").open ? "signed out" : "gateway away"; toast(error.message); });

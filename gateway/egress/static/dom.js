@@ -64,6 +64,7 @@ export async function ask(path, options) {
 }
 let toastTimer;
 export function toast(text) {
+  if (at("login").open) return; // it says enough
   at("toast").textContent = text;
   at("toast").hidden = false;
   clearTimeout(toastTimer);

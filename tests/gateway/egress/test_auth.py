@@ -82,6 +82,8 @@ def test_both_kinds_of_key_are_taken_and_nobody_comes_in_without_a_token(running
         assert answer.headers["www-authenticate"].startswith("Bearer")
     for path in ("/livez", "/readyz", "/", "/static/console.js", "/openapi.json"):
         assert get(running, None, path).status_code == 200, path
+    for answer in (get(running, token()), get(running, None)):
+        assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
 @pytest.mark.parametrize(
