@@ -20,6 +20,8 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from fleetpulse.config.settings import Settings
 
 STORE_PARTITIONS = 4
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""SQLite reports a full disk as either: a journal that cannot be rolled back for want of room is an I/O error."""
 HELP = "see docs/operations.md: restore a backup, or reset the flow so that it reads its topic again"
 
 
@@ -29,6 +31,10 @@ class StoreError(OSError):
 
 class StoreInUseError(StoreError):
     """Another instance of the same dataflow runs on this store."""
+
+
+class StoreFullError(StoreError):
+    """The disk of a recovery store takes nothing now. What was committed is safe, and is read again when there is room."""
 
 
 def folder_of(settings: Settings, flow: str) -> Path:
@@ -184,6 +190,8 @@ def readable(folder: Path) -> Iterator[None]:
     except StoreError:
         raise
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
+            raise StoreFullError(f"the recovery store's disk must have room; got: {error} ({folder})") from None
         raise StoreError(f"the recovery store must be readable; got: {error} ({folder}); {HELP}") from None
     except OSError as error:
         raise StoreError(f"the recovery store must be writable; got: {os.strerror(error.errno or 0)} ({folder})") from None

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import structlog
 
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows.recovery import RecoveryStore, folder_of
+from fleetpulse.flows.recovery import RecoveryStore, StoreFullError, folder_of
 from fleetpulse.flows.stop import Stop
 
 log = structlog.get_logger()
@@ -29,6 +30,8 @@ STOP_S = 10.0
 """How long processes may take to drain and snapshot after SIGTERM."""
 RESTART_S = (0.2, 10.0)
 """First and longest pause before a restart; doubled while the flow dies without an epoch that was committed."""
+ROOM_S = 1.0
+"""Between looks at a recovery store whose disk is full."""
 FRUITLESS = 5
 """After so many starts without progress a human is called, once."""
 
@@ -63,10 +66,10 @@ class Supervisor:
             store.check(partitions)
             fruitless = 0
             while not self._stop:
-                deleted = store.forget_uncommitted()
+                deleted = self._with_room(store.forget_uncommitted)
                 if deleted:
                     log.warning("deleted snapshots that were never committed", flow=self._name, snapshots=deleted)
-                epoch = store.resume_epoch()
+                epoch = self._with_room(store.resume_epoch)
                 self._start(store)
                 if not fruitless:
                     log.info("flow started", flow=self._name, processes=len(self._processes))
@@ -79,7 +82,7 @@ class Supervisor:
                 if REFUSED in last_codes:
                     log.error("the flow ends: starting anew would not help", flow=self._name)
                     return REFUSED
-                fruitless = 0 if store.resume_epoch() > epoch else fruitless + 1
+                fruitless = 0 if self._with_room(store.resume_epoch) > epoch else fruitless + 1
                 pause_s = min(RESTART_S[0] * 2 ** max(0, fruitless - 1), RESTART_S[1])
                 log.warning(
                     "a process of the flow ended; starting all anew",
@@ -92,6 +95,20 @@ class Supervisor:
                     log.error("the flow does not come up; it is tried on, but a human is needed", flow=self._name, starts=fruitless)
                 self._sleep(pause_s)
             return 0
+
+    def _with_room(self, work: Callable[[], int]) -> int:
+        """The result of work on the store; waits while its disk is full. Raises StoreFullError when a stop is asked for meanwhile."""
+        said = False
+        while True:
+            try:
+                return work()
+            except StoreFullError as error:
+                if self._stop:
+                    raise
+                if not said:
+                    log.error("the flow waits for room on the disk of its recovery store", flow=self._name, error=str(error))
+                    said = True
+                self._sleep(ROOM_S)
 
     def _start(self, store: RecoveryStore) -> None:
         count = self._settings.flow.processes
