@@ -1,8 +1,9 @@
 """Alarms against labels: which alarm is true of which fault, which fault was found and when, which alarm is false. Pure.
 
-An alarm is true of a label when it is about the label's vehicle, by one of the kind's rules, from the fault's begin to `after_s` after
-its end. The first finds it. A further one is a repeat: false within REPEAT_S of the one before (flapping), or at any time where the kind
-says `once`. Alarms by rules that a fault really entails (`also`), and those of charge that was really low, are neither true nor false.
+An alarm is true of a label when it is about the label's vehicle, by one of the kind's rules, from the fault's begin to `after_s` after its
+end. The first finds it. A further one of the same rule is a repeat: false within REPEAT_S of the one before (flapping), or at any time
+where the kind says `once`; one of another rule confirms. Alarms by rules that a fault really entails (`also`), and those of charge that
+was really low, are neither true nor false.
 """
 
 from collections import defaultdict
@@ -86,11 +87,11 @@ def _of_vehicle(alarm: Alarm, truth: Truth, labels: list[Label], outcome: Outcom
     for label in labels:
         case = label.case
         if alarm.rule in case.rules and label.start_ms - _BEFORE_MS <= alarm.at_ms <= label.end_ms + case.after_s * 1000:
-            before = hits[label][-1] if hits[label] else None
+            before = [earlier for earlier in hits[label] if earlier.rule == alarm.rule]
             hits[label].append(alarm)
-            if before is None:
+            if len(hits[label]) == 1:
                 outcome.kinds[case.name].true += 1
-            elif case.once or alarm.at_ms - before.at_ms < REPEAT_S * 1000:
+            elif before and (case.once or alarm.at_ms - before[-1].at_ms < REPEAT_S * 1000):
                 outcome.kinds[case.name].repeats += 1
                 outcome.kinds[case.name].false += 1
                 outcome.false.append((alarm, f"repeat of {case.name}"))

@@ -52,6 +52,11 @@ def test_flapping_is_false_and_a_reminder_after_an_hour_is_not() -> None:
     assert outcome([alarm("geofence", "a", HOUR_MS), alarm("geofence", "a", 4 * HOUR_MS)], border).kinds["geofence_border"].repeats == 1
 
 
+def test_another_rule_of_the_kind_confirms_and_is_no_flapping() -> None:
+    found = outcome([alarm("voltage_sag", "a", HOUR_MS), alarm("battery_drain", "a", HOUR_MS + MINUTE_MS)], label("dead_cell"))
+    assert (found.kinds["dead_cell"].true, found.kinds["dead_cell"].repeats, found.false) == (1, 0, [])
+
+
 def test_a_consequence_of_a_fault_counts_neither_way() -> None:
     found = outcome([alarm("crash", "a", HOUR_MS), alarm("tipped", "a", HOUR_MS + MINUTE_MS)], label("crash"))
     assert found.false == []
