@@ -36,6 +36,8 @@ class ApacheKafka(EmbeddedKafka):
 
     heap       of the JVM, as -Xmx takes it
     log_bytes  when a partition's segment is rolled
+    port, controller_port, behind_proxy
+               0: any free ones
     proxy      a port of 127.0.0.1 whose owner passes everything on to `behind_proxy`: clients that come by it are told to stay on it
     """
 
@@ -43,19 +45,30 @@ class ApacheKafka(EmbeddedKafka):
     ready_s = 60.0
     stop_s = 15.0
 
-    def __init__(self, data_dir: Path, port: int = 0, *, heap: str = "1g", log_bytes: int = 1 << 30, proxy: int = 0) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        heap: str = "1g",
+        log_bytes: int = 1 << 30,
+        proxy: int = 0,
+        behind_proxy: int = 0,
+        controller_port: int = 0,
+    ) -> None:
         super().__init__(data_dir, port)
         self._heap = heap
         self._log_bytes = log_bytes
         self._proxy = proxy
-        self.behind_proxy = 0
-        self._controller_port = 0
+        self.behind_proxy = behind_proxy
+        self._controller_port = controller_port
 
     def start(self) -> Self:
         """Returns when the broker answers; formats the folder the first time."""
         if self._controller_port == 0:
-            port, self._controller_port, self.behind_proxy = free_ports(3)  # together, so that they differ
+            port, self._controller_port, behind = free_ports(3)  # together, so that they differ
             self._fixed_port = self._fixed_port or port
+            self.behind_proxy = self.behind_proxy or behind
         self.port = self._fixed_port
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self._settings_file.write_text(self._settings(), encoding="utf-8")

@@ -22,6 +22,7 @@ _LABELLED = {
 }
 
 
+INPUT_NEXT = Gauge("fleet_flow_input_next_offset", "Offset of the flow's input that comes next.", labelnames=["partition"])
 SINK_WAITING = Gauge("fleet_flow_sink_waiting_seconds", "How long the sink has waited for Kafka's acknowledgements; 0: it does not.")
 
 T = TypeVar("T", bound="Watched")

@@ -12,6 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.flows.keys import shard_key
+from fleetpulse.flows.metrics import INPUT_NEXT
 from fleetpulse.flows.poller import Poller
 from fleetpulse.flows.stop import Stop
 
@@ -79,6 +80,8 @@ class _Partition(StatefulSourcePartition[tuple[str, RecordBatch], int]):
         self._next = offset
         self._stop = stop
         self._emitted_bytes = 0
+        self._shown = INPUT_NEXT.labels(str(partition))
+        self._shown.set(offset)
         shared.stash[partition] = deque()
         shared.bytes[partition] = 0
         shared.poller.assign(partition, offset)
@@ -98,6 +101,7 @@ class _Partition(StatefulSourcePartition[tuple[str, RecordBatch], int]):
         if batch is None:
             return []
         self._next = int(batch.offsets[-1]) + 1
+        self._shown.set(self._next)
         self._emitted_bytes += len(batch.payload)
         return [(self._key, batch)]
 

@@ -1,6 +1,6 @@
 """When is a part back, and has it caught up? Pure functions of samples: what was seen when a target died, and what is seen now.
 
-A flow has caught up when workers started since then have committed everything that its topic held when the old ones were dead. The way
+A flow has caught up when its living processes have taken everything that its topic held when the others were dead. The way
 from vehicle to Kafka has, when every partition has grown since (the bridge writes ticks only while MQTT and Kafka are there) and
 vehicles keep no more than usual. The gateway, when it says that it is ready.
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleetpulse.bench.chaos.plan import FLOWS, ROUTES, TARGETS
-from fleetpulse.bench.chaos.system import EPOCH_S
 from fleetpulse.bench.chaos.watch import Sample
 
 WAY = "way"
@@ -73,17 +72,7 @@ def _caught_up_at(what: str, after: Sequence[Sample], normal: Usual) -> float | 
             grown = all(now.ends["telemetry"][p] > end for p, end in held.items())
             done = grown and now.told_s > after[0].at_s and now.pending <= normal.pending_limit
         else:
-            done = _flow_is_back(what, held, mark, now)
+            done = all(now.done[what].get(p, -1) >= end for p, end in held.items())
         if done:
             return now.at_s
     return None
-
-
-def _flow_is_back(flow: str, held: dict[int, int], mark: Sample, now: Sample) -> bool:
-    born_s, position = now.starts.get(flow), now.done.get(flow, {})
-    if born_s is None or any(position.get(p, 0) < end for p, end in held.items()):
-        return False
-    before = mark.done.get(flow, {})
-    if any(position.get(p, 0) > before.get(p, 0) for p in held):
-        return True
-    return now.at_s - born_s > 2 * EPOCH_S + 1.0  # nothing has come that it could commit

@@ -1,7 +1,7 @@
 """One undisturbed run of fresh flows over a finished log: the log is copied to a broker of its own, record by record."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def run(source: str, folder: Path, *, wall_ms: int) -> Iterator[Settings]:
         parts = {flow: Part(["flow", flow], folder / "logs", variables) for flow in FLOWS}
         for part in parts.values():
             stack.callback(part.end, limit_s=2.0)
-        finish(ours, parts)
+        finish(parts, lambda flow: _left(ours, flow))
         yield ours
 
 
@@ -74,20 +74,23 @@ def copy(source: str, into: Settings) -> None:
         raise AttackError(f"the log must be copied whole; {len(failed)} records failed")
 
 
-def finish(ours: Settings, parts: dict[str, Part]) -> None:
-    """Wait until the flows, in the order of the data's path, have read their topics to the end, and end each."""
+def finish(parts: dict[str, Part], behind: Callable[[str], int | None]) -> None:
+    """Wait until the flows, in the order of the data's path, have read their topics to the end, and end each.
+
+    behind  how many records a flow has not taken now; None when that cannot be told
+    """
     for flow in FLOWS:
-        name, partitions = INPUTS[flow]
         until = time.monotonic() + THROUGH_S
-        while (left := _left(ours, flow, name, partitions)) != 0:
+        while (left := behind(flow)) != 0:
             if time.monotonic() > until or not parts[flow].running:
                 raise AttackError(f"flow {flow} must be through within {THROUGH_S:g} s; {left} records are left: {parts[flow].last_line()}")
             time.sleep(0.2)
         parts[flow].end(limit_s=DRAIN_S)
 
 
-def _left(ours: Settings, flow: str, name: str, partitions: int) -> int | None:
+def _left(ours: Settings, flow: str) -> int | None:
     """Records that a flow has not committed; None while Kafka cannot say, which a busy machine makes it."""
+    name, partitions = INPUTS[flow]
     try:
         return offsets.lag(ours, group=f"fleetpulse.{flow}", topic=name, partitions=partitions)
     except (KafkaException, TimeoutError):

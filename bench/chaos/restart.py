@@ -7,7 +7,6 @@ moments of an epoch, the last just before its end, when most must be read again.
 import sys
 import time
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import orjson
@@ -16,7 +15,7 @@ from confluent_kafka import Consumer
 
 from fleetpulse.bench import deployment
 from fleetpulse.bench.brokers import broker
-from fleetpulse.bench.chaos.positions import ends
+from fleetpulse.bench.chaos.positions import ends, taken
 from fleetpulse.bench.chaos.stores import until_written
 from fleetpulse.bench.chaos.system import AttackError
 from fleetpulse.bench.load import TICK_MS
@@ -24,7 +23,7 @@ from fleetpulse.bench.options import Options
 from fleetpulse.bench.report import Report
 from fleetpulse.config import kafka
 from fleetpulse.flows.child import Part, end, spawn
-from fleetpulse.flows.embedded import HOST, free_port
+from fleetpulse.flows.embedded import free_port
 from fleetpulse.flows.topics import TELEMETRY
 
 RATE, VEHICLES = 50_000, 50_000
@@ -94,7 +93,7 @@ class _Lag:
         until = time.monotonic() + LIMIT_S
         while True:
             at_s = time.monotonic()
-            positions = self._positions()
+            positions = taken(self._port)
             if len(positions) == deployment.PARTITIONS:
                 end = sum(ends(self._consumer, TELEMETRY, deployment.PARTITIONS, limit_s=LIMIT_S).values())
                 if end - sum(positions.values()) <= USUAL_S * deployment.PARTITIONS * 1000 / TICK_MS:
@@ -102,16 +101,3 @@ class _Lag:
             if at_s > until:
                 raise AttackError(f"the flow must catch up within {LIMIT_S:g} s; it does not: {self._flow.last_line()}")
             time.sleep(_LOOK_S)
-
-    def _positions(self) -> dict[str, float]:
-        """Shard -> offset that comes next, as the worker exports it; nothing while none runs."""
-        connection = HTTPConnection(HOST, self._port, timeout=1.0)
-        try:
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
-        except (OSError, HTTPException):
-            return {}
-        finally:
-            connection.close()
-        lines = [line for line in text.splitlines() if line.startswith("fleet_flow_shard_next_offset{")]
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

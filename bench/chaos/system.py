@@ -17,12 +17,12 @@ from typing import Any, Self
 from fleetpulse.bench import deployment
 from fleetpulse.bench.apache_kafka import ApacheKafka
 from fleetpulse.bench.chaos.plan import BROKERS, FLOWS, WORKERS
+from fleetpulse.bench.chaos.ports import pick
 from fleetpulse.bench.chaos.proxy import Proxy
 from fleetpulse.bench.servers import Mosquitto
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows.child import Part
-from fleetpulse.flows.embedded import HOST, Broker, free_port
-from fleetpulse.flows.supervisor import free_ports
+from fleetpulse.flows.embedded import HOST, Broker
 
 PARTITIONS = 4
 SPEED = 10.0
@@ -30,6 +30,9 @@ PAST_MS = 6 * 86_400_000
 """As in flows/demo.py: a clock that runs faster than the wall starts in the past."""
 EPOCH_S = 1.0
 TELEMETRY_PROCESSES = 2
+METRICS_PORTS = TELEMETRY_PROCESSES + 2
+_METRICS_PORT = "FLEETPULSE_FLOW__METRICS_PORT"
+"""Counts up from here by flow and process (flows/worker.py)."""
 DOWN_S = 0.2
 """Between a kill and the start that follows."""
 APPEAR_S = 30.0
@@ -84,9 +87,9 @@ class System:
         self._folder = folder
         self._load = load
         self._stack = ExitStack()
-        kafka_proxy, mqtt_proxy, self.gateway_port = free_ports(3)
-        self.kafka = ApacheKafka(folder / "kafka", heap=HEAP, proxy=kafka_proxy)
-        self.mosquitto = Mosquitto(folder / "mosquitto")
+        kafka_proxy, mqtt_proxy, self.gateway_port, kafka, behind, controller, mosquitto, metrics, *_ = pick(8 + METRICS_PORTS)
+        self.kafka = ApacheKafka(folder / "kafka", kafka, heap=HEAP, proxy=kafka_proxy, behind_proxy=behind, controller_port=controller)
+        self.mosquitto = Mosquitto(folder / "mosquitto", mosquitto)
         self.brokers: dict[str, Broker] = {"kafka": self.kafka, "mosquitto": self.mosquitto}
         routes: dict[str, tuple[int, Callable[[], int]]] = {
             "kafka": (kafka_proxy, lambda: self.kafka.behind_proxy),
@@ -96,11 +99,14 @@ class System:
         self.data_dir = folder / "data"
         self.wall_ms = int(time.time() * 1000)
         through = environment(f"{HOST}:{kafka_proxy}", self.data_dir, wall_ms=self.wall_ms, gateway_port=self.gateway_port)
-        self._env = {**through, "FLEETPULSE_MQTT__PORT": str(self.mosquitto.port or free_port())}
+        self._env = {**through, "FLEETPULSE_MQTT__PORT": str(mosquitto)}
         self._env_of = {
             "agent": {"FLEETPULSE_MQTT__PORT": str(mqtt_proxy)},
-            "telemetry supervisor": {"FLEETPULSE_FLOW__PROCESSES": str(TELEMETRY_PROCESSES)},
+            "telemetry supervisor": {"FLEETPULSE_FLOW__PROCESSES": str(TELEMETRY_PROCESSES), _METRICS_PORT: str(metrics)},
+            **{f"{flow} supervisor": {_METRICS_PORT: str(metrics + TELEMETRY_PROCESSES - 1)} for flow in ("detect", "city")},
         }
+        by_telemetry = list(range(metrics, metrics + TELEMETRY_PROCESSES))
+        self.metrics_ports = {"telemetry": by_telemetry, "detect": [by_telemetry[-1] + 1], "city": [by_telemetry[-1] + 2]}
         self.parts: dict[str, Part] = {}
         self.lives: dict[str, int] = {}
         self.ended: list[str] = []

@@ -3,7 +3,6 @@
 A thread that only reads: Kafka by its own listener, the ledger, /proc, the gateway's /readyz.
 """
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaException
 
 from fleetpulse.bench.chaos.plan import FLOWS, TARGETS
-from fleetpulse.bench.chaos.positions import Positions, committed, ends
+from fleetpulse.bench.chaos.positions import Positions, ends, taken
 from fleetpulse.bench.chaos.system import PARTITIONS, System
 from fleetpulse.config import kafka
 from fleetpulse.flows import topics
@@ -37,10 +36,10 @@ class Sample:
     """What was seen. Times are monotonic seconds, at the begin of looking.
 
     ends      flow -> end of each partition of its input; None: Kafka did not answer
-    done      flow -> what it has committed
+    done      flow -> the next offset of each partition that a living process of it reads; from its metrics, because Kafka's own account of
+              a group is gone when a killed broker's group coordinator does not come back (seen: 4.3.1, "state machine out of sync")
     pending   frames that the vehicles keep because nobody has answered; `told_s`: when the ledger said so
     frames    of the ledger
-    starts    flow -> when the youngest of its workers was started; absent: none runs
     ready     the gateway answers that it is
     """
 
@@ -50,14 +49,13 @@ class Sample:
     pending: int
     told_s: float
     frames: int
-    starts: Mapping[str, float]
     ready: bool
 
     def lag(self, flow: str) -> int | None:
-        """Records that a flow has not committed; None when unknown."""
-        if self.ends is None or flow not in self.done:
+        """Records that a flow has not taken; None when unknown."""
+        if self.ends is None or self.ends[flow].keys() != self.done[flow].keys():
             return None
-        return sum(end - self.done[flow].get(p, 0) for p, end in self.ends[flow].items())
+        return sum(max(0, end - self.done[flow][p]) for p, end in self.ends[flow].items())
 
 
 @dataclass
@@ -71,8 +69,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
-        settings = self.system.settings
-        self._consumers = {flow: Consumer(kafka.consumer(settings, group=f"fleetpulse.{flow}")) for flow in FLOWS}
+        self._consumer = Consumer(kafka.consumer(self.system.settings, group="bench.chaos"))
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
         return self
@@ -80,14 +77,20 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        for consumer in self._consumers.values():
-            consumer.close()
+        self._consumer.close()
 
     def latest(self) -> Sample | None:
         """The newest sample. Raises what ended the watching, if anything did."""
         if self.error is not None:
             raise self.error
         return self.samples[-1] if self.samples else None
+
+    def fresh(self) -> Sample:
+        """A sample that was begun after the call."""
+        since_s = time.monotonic()
+        while (sample := self.latest()) is None or sample.at_s < since_s:
+            time.sleep(_PAUSE_S / 2)
+        return sample
 
     def _run(self) -> None:
         try:
@@ -100,28 +103,30 @@ class Watch:
 
     def _look(self) -> Sample:
         at_s = time.monotonic()
-        starts = {flow: max(born) for flow in FLOWS if (born := [b for pid in self.system.workers(flow) if (b := _born_s(pid))])}
         self._memory()
         ledger, told_s = self._ledger()
-        ends, done = self._kafka()
+        done = {flow: self._positions(flow) for flow in FLOWS}
         return Sample(
             at_s=at_s,
-            ends=ends,
+            ends=self._ends(),
             done=done,
             pending=int(ledger.get("pending", 0)),
             told_s=told_s,
             frames=int(ledger.get("frames", 0)),
-            starts=starts,
             ready=self._ready(),
         )
 
-    def _kafka(self) -> tuple[dict[str, Positions] | None, dict[str, Positions]]:
+    def _ends(self) -> dict[str, Positions] | None:
         try:
-            found = {flow: ends(self._consumers[flow], topic, count, limit_s=_LIMIT_S) for flow, (topic, count) in INPUTS.items()}
-            done = {flow: committed(self._consumers[flow], topic, count, limit_s=_LIMIT_S) for flow, (topic, count) in INPUTS.items()}
+            return {flow: ends(self._consumer, topic, count, limit_s=_LIMIT_S) for flow, (topic, count) in INPUTS.items()}
         except KafkaException:
-            return None, {}
-        return found, done
+            return None
+
+    def _positions(self, flow: str) -> Positions:
+        found: Positions = {}
+        for port in self.system.metrics_ports[flow]:
+            found |= taken(port)
+        return found
 
     def _ledger(self) -> tuple[dict[str, Any], float]:
         file = self.system.ledger / "ledger.json"
@@ -147,22 +152,9 @@ class Watch:
                 self.peak_bytes[target] = max(self.peak_bytes.get(target, 0), _peak_bytes(pid))
 
 
-def _born_s(pid: int) -> float:
-    """When a process was started, monotonic; 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
-    except (OSError, IndexError):
-        return 0.0
-    return ticks / _TICKS_PER_S
-
-
 def _peak_bytes(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             return next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:")), 0)
     except OSError:
         return 0
-
-
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")

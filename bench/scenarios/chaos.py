@@ -27,6 +27,7 @@ KILLS = 20
 VEHICLES = 200
 READY_S = 90.0
 CALM_S = 8.0
+CALM_SAMPLES = 30
 """How long the undisturbed system is looked at before the first strike."""
 
 
@@ -72,12 +73,14 @@ def _attacked(kills: int, folder: Path, options: Options, report: Report) -> Non
             stores = None
             report.skipped["chaos.disturbances.full"] = str(error)
         stack.enter_context(system)
-        with Watch(system) as watch, People(system.gateway_port, system.ledger, options.seed) as people:
-            _start(system, watch, options)
-            attack = Attack(system, watch, usual([s for s in watch.samples if s.frames and s.ends is not None][-40:]), stores, options.say)
-            attack.run(plan(kills, options.seed))
-        options.say("draining")
-        _drain(system, report)
+        with Watch(system) as watch:
+            with People(system.gateway_port, system.ledger, options.seed) as people:
+                _start(system, watch, options)
+                calm = [s for s in watch.samples if s.frames and s.ends is not None]
+                attack = Attack(system, watch, usual(calm[-CALM_SAMPLES:]), stores, options.say)
+                attack.run(plan(kills, options.seed))
+            options.say("draining")
+            _drain(system, watch, report)
         outcome.attacked(attack, report)
         outcome.memory(watch, report)
         options.say("an undisturbed run over the same log")
@@ -92,7 +95,7 @@ def _start(system: System, watch: Watch, options: Options) -> None:
     options.say("starting")
     system.start()
     until = time.monotonic() + READY_S
-    while not ((sample := watch.latest()) and sample.ready and sample.ends and all(flow in sample.starts for flow in FLOWS)):
+    while not ((sample := watch.latest()) and sample.ready and None not in [sample.lag(flow) for flow in FLOWS]):
         if time.monotonic() > until:
             raise AttackError(f"flows and gateway must run within {READY_S:g} s; they do not")
         time.sleep(0.2)
@@ -108,11 +111,11 @@ def _start(system: System, watch: Watch, options: Options) -> None:
         raise AttackError(f"nothing must end by itself; {system.ended[0]}")
 
 
-def _drain(system: System, report: Report) -> None:
+def _drain(system: System, watch: Watch, report: Report) -> None:
     """Everything on its way arrives; then nothing runs but Kafka."""
     system.look_after()
     codes = {name: system.end(name) for name in ("agent", "bridge")}
-    reference.finish(system.settings, {flow: system.parts[f"{flow} supervisor"] for flow in FLOWS})
+    reference.finish({flow: system.parts[f"{flow} supervisor"] for flow in FLOWS}, lambda flow: watch.fresh().lag(flow))
     for flow in FLOWS:
         codes[flow] = system.end(f"{flow} supervisor")
     codes["gateway"] = system.end("gateway")

@@ -79,7 +79,7 @@ def test_a_cut_resets_connections_and_takes_none_until_it_is_over(proxy: tuple[P
         way.set("way", Way.CUT)
         with pytest.raises(OSError, match="reset"):
             before.recv(1)
-        with connect(port) as during, pytest.raises(OSError, match="reset"):
+        with pytest.raises(OSError, match="reset"), connect(port) as during:
             during.recv(1)
     way.set("way", Way.OPEN)
     with connect(port) as after:
@@ -111,5 +111,5 @@ def test_a_hole_swallows_until_it_is_over_and_loses_nothing(proxy: tuple[Proxy, 
 
 def test_nobody_behind_means_nobody(proxy: tuple[Proxy, int]) -> None:
     (port, nobody) = free_ports(2)
-    with Proxy({"way": (port, lambda: nobody)}), connect(port) as connection, pytest.raises(OSError, match="reset"):
+    with Proxy({"way": (port, lambda: nobody)}), pytest.raises(OSError, match="reset"), connect(port) as connection:
         connection.recv(1)

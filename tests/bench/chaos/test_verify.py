@@ -1,5 +1,6 @@
 """The harness finds what it looks for: lost and doubled events, lost frames, counters that do not add up. On made-up outcomes."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -84,24 +85,25 @@ def test_each_identity_is_seen_to_be_broken() -> None:
         assert verify.broken_identities({**counters, name: value + 1}, held, 0), name
 
 
-def sample(at_s: float, *, end: int, done: int, born_s: float = 0.0, pending: int = 0, ready: bool = True) -> Sample:
+def sample(at_s: float, *, end: int, done: int, pending: int = 0, ready: bool = True) -> Sample:
     positions = {flow: {0: end} for flow in ("telemetry", "detect", "city")}
-    committed = {flow: {0: done} for flow in positions}
-    return Sample(at_s, positions, committed, pending, at_s, 0, dict.fromkeys(positions, born_s), ready)
+    taken = {flow: {0: done} for flow in positions}
+    return Sample(at_s, positions, taken, pending, at_s, 0, ready)
 
 
 NORMAL = Usual(pending=10, frames_per_s=100)
 
 
-def test_a_flow_is_back_when_it_has_committed_what_was_there_when_it_died() -> None:
+def test_a_flow_is_back_when_it_has_taken_what_was_there_when_it_died() -> None:
     samples = [sample(1, end=9, done=9), sample(2, end=20, done=9), sample(3, end=30, done=19), sample(4, end=40, done=21)]
     assert recovery.caught_up_at("telemetry worker", 1.5, samples, NORMAL) == 4
     assert recovery.caught_up_at("telemetry worker", 1.5, samples[:3], NORMAL) is None
 
 
-def test_a_flow_without_new_records_is_back_when_it_has_lived_for_some_epochs() -> None:
-    samples = [sample(float(t), end=9, done=9, born_s=2.0) for t in range(1, 10)]
-    assert recovery.caught_up_at("city worker", 1.5, samples, NORMAL) == 6
+def test_a_flow_of_which_no_process_lives_is_not_back() -> None:
+    dead = replace(sample(2, end=9, done=9), done={"telemetry": {}, "detect": {}, "city": {}})
+    assert recovery.caught_up_at("city worker", 1.5, [dead, replace(dead, at_s=3.0)], NORMAL) is None
+    assert recovery.caught_up_at("city worker", 1.5, [dead, sample(4, end=9, done=9)], NORMAL) == 4
 
 
 def test_the_way_is_free_when_the_log_grows_and_vehicles_keep_no_more_than_usual() -> None:
