@@ -1,12 +1,14 @@
-"""The pages name every metric and topic that the code has, and no others."""
+"""The pages name every metric and topic that the code has, and no others; commands and alert rules that they give can be used."""
 
 import re
 from pathlib import Path
 
 import pytest
+import typer.main
+from typer.core import TyperGroup
 
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows import topics
+from fleetpulse.flows import cli, topics
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,3 +44,43 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+PAGES = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "bench" / "README.md"]
+COMMAND = re.compile(r"(?<![-./\w])fleetpulse ((?:[-./:=,'\"\w{}$]+ ?)+)")
+
+
+def named(page: Path) -> list[list[str]]:
+    """Words after `fleetpulse` in each command of the page's code."""
+    text = page.read_text(encoding="utf-8")
+    code = [line for block in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE) for line in block.splitlines()]
+    code += re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return [match.split() for line in code for match in COMMAND.findall(line.split(" #")[0])]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists_with_its_options(page: Path) -> None:
+    for words in named(page):
+        command, rest = typer.main.get_command(cli.app), words
+        while isinstance(command, TyperGroup) and rest and re.fullmatch(r"[a-z-]*[a-z]", rest[0].rstrip(",.:")) and rest[0][0] != "-":
+            name, rest = rest[0].rstrip(",.:"), rest[1:]
+            assert name in command.commands, f"{page.name} names `fleetpulse {' '.join(words)}`; there is no {name}"
+            command = command.commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        unknown = {word.split("=")[0] for word in rest if word.startswith("--")} - options
+        assert not unknown, f"{page.name} names `fleetpulse {' '.join(words)}`; it has no {unknown}"
+
+
+def test_operations_names_commands_and_the_others_do_too() -> None:
+    """The test above looks at something."""
+    assert len(named(ROOT / "docs" / "operations.md")) > 20
+    assert ["bridge"] in named(ROOT / "README.md")
+
+
+def test_alert_rules_use_metrics_that_the_code_has() -> None:
+    expressions = re.findall(r"expr: (.+)", (ROOT / "docs" / "prometheus-rules.yml").read_text(encoding="utf-8"))
+    used = {name for expression in expressions for name in re.findall(r"fleet_[a-z_0-9]+", expression)}
+    assert len(used) > 10
+    bases = {re.sub(r"(_total|_bucket|_sum|_count)$", "", name) for name in used}
+    assert bases <= exported() | documented()
+    assert {name for name in bases if name.startswith("fleet_flow")} <= documented()

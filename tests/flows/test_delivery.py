@@ -23,7 +23,7 @@ from fleetpulse.flows.position import offset_of
 from fleetpulse.flows.supervisor import REFUSED
 from tests.support.log import Log, of_partition, simulated
 from tests.support.processes import part, said, wait_for, workers
-from tests.support.telemetry import PARTITIONS, emitted, expected, feed, until_epoch, until_read
+from tests.support.telemetry import PARTITIONS, emitted, expected, feed, stamp_version, until_epoch, until_read
 
 STOP_S = 10.0
 """What an orderly stop may take, with Kafka there or away."""
@@ -190,11 +190,11 @@ def test_a_snapshot_of_another_version_ends_the_flow_with_one_clear_line(setting
     files = recovery.files_of(recovery.folder_of(settings, "telemetry"))
     with recovery.opened(files) as stores:
         for store in stores:  # as a later version would have written it
-            store.create_function("later", 1, lambda change: change.replace(b"FLEE\x01\x00", b"FLEE\x63\x00"))
-            store.execute("UPDATE snaps SET ser_change = CAST(later(ser_change) AS BLOB) WHERE step_id LIKE '%.fleet'")
+            stamp_version(store, 99)
     with part(settings, tmp_path, "flow", "telemetry") as flow:
         assert flow.process.wait(30) == REFUSED
-    assert said(flow, "a snapshot of the fleet step must be b'FLEE' version 1; got b'FLEE' version 99")
+    assert said(flow, "a snapshot of the fleet step must be b'FLEE' version ")
+    assert said(flow, "; got b'FLEE' version 99")
     assert said(flow, "starting anew would not help")
     assert len(error_lines(flow)) == 2
 
