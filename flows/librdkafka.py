@@ -12,6 +12,7 @@ from typing import Any
 import confluent_kafka
 import numba
 import numpy as np
+import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 from numpy.typing import NDArray
 
@@ -19,7 +20,9 @@ from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.codecs.jit import kernel
 from fleetpulse.config.denials import Denials
 from fleetpulse.flows.native import call_int64, call_void, copy_bytes, load_int32, load_int64
-from fleetpulse.flows.poller import PASSING_ERRORS
+from fleetpulse.flows.poller import LOOK_S, PASSING_ERRORS, lost
+
+log = structlog.get_logger()
 
 POLL_BYTES = 4 << 20
 """About what a poll takes: what comes of it, twice as much again as rows, is still in the cache when the next step reads it."""
@@ -115,6 +118,8 @@ def _load() -> ctypes.CDLL:
         ("incremental_assign", pointer, [pointer, pointer]),
         ("error_string", text, [pointer]),
         ("error_destroy", None, [pointer]),
+        ("incremental_unassign", pointer, [pointer, pointer]),
+        ("query_watermark_offsets", integer, [pointer, text, ctypes.c_int32, pointer, pointer, integer]),
         ("pause_partitions", integer, [pointer, pointer]),
         ("resume_partitions", integer, [pointer, pointer]),
         ("commit", integer, [pointer, pointer, integer]),
@@ -134,6 +139,7 @@ class LibrdkafkaPoller:
         self._library = _load()
         self._topic = topic.encode()
         self._next: dict[int, int] = {}
+        self._paused: set[int] = set()
         self._denials = Denials()
         self._on_error = _ErrorCallback(
             lambda _, code, text, __: self._denials.take(code, (text or b"").decode())
@@ -191,7 +197,10 @@ class LibrdkafkaPoller:
 
     def assign(self, partition: int, offset: int) -> None:
         self._next[partition] = offset
-        error = self._with_partition("incremental_assign", partition, offset or OFFSET_BEGINNING)
+        self._raise(self._with_partition("incremental_assign", partition, offset or OFFSET_BEGINNING))
+
+    def _raise(self, error: int | None) -> None:
+        """Raises KafkaException for a rd_kafka_error_t."""
         if error:
             message = self._call("error_string", error).decode()
             self._call("error_destroy", error)
@@ -205,6 +214,7 @@ class LibrdkafkaPoller:
         partitions = max(self._next) + 1
         counts, sizes = np.zeros(partitions, dtype=np.int64), np.zeros(partitions, dtype=np.int64)
         failed = measure(self._messages, n, counts, sizes, self._errors)
+        lasting, given_up = self._failures(n) if failed else (None, {})
         last_row, last_byte = np.cumsum(counts), np.cumsum(sizes)
         self._record_bytes += (max(1.0, last_byte[-1] / n) - self._record_bytes) / 4
         row, first_byte = last_row - counts, last_byte - sizes
@@ -225,21 +235,52 @@ class LibrdkafkaPoller:
             first_byte,
             self._scratch,
         )
-        for code in self._errors[:failed, 0].tolist():
-            if code not in PASSING_ERRORS:
-                raise KafkaException(KafkaError(code))
+        if lasting is not None:
+            raise KafkaException(lasting)
         batches = []
         for p in np.flatnonzero(counts).tolist():
             rows = slice(int(last_row[p] - counts[p]), int(last_row[p]))
             values = payload[int(first_byte[p]) : int(last_byte[p])]
             batches.append(RecordBatch(p, values, ends[rows], offsets[rows], append_ms[rows], self._next[p]))
             self._next[p] = int(offsets[rows][-1]) + 1
+        for p, error in given_up.items():
+            self._take_up(p, error)
         return batches
 
+    def _failures(self, n: int) -> tuple[KafkaError | None, dict[int, KafkaError]]:
+        """Of n messages: the first error that does not pass, and the partitions whose position was given up; in librdkafka's words."""
+        lasting, given_up = None, {}
+        for address in self._messages[:n].tolist():
+            code = ctypes.c_int32.from_address(address).value
+            if code == 0 or code in PASSING_ERRORS:
+                continue
+            text = ctypes.string_at(ctypes.c_void_p.from_address(address + 24).value or 0, ctypes.c_size_t.from_address(address + 32).value)
+            error = KafkaError(code, text.decode("utf-8", "replace"))
+            if code == KafkaError._AUTO_OFFSET_RESET:
+                given_up[ctypes.c_int32.from_address(address + 16).value] = error
+            else:
+                lasting = lasting or error
+        return lasting, given_up
+
+    def _take_up(self, partition: int, error: KafkaError) -> None:
+        """Read on at a position that librdkafka gave up. Raises KafkaException when Kafka has not what stands there."""
+        offset, low, high = self._next[partition], ctypes.c_int64(0), ctypes.c_int64(0)
+        where = (self._topic, partition, ctypes.byref(low), ctypes.byref(high), int(LOOK_S * 1000))
+        asked = self._call("query_watermark_offsets", self._handle, *where) == 0  # else librdkafka asks again
+        if asked and lost(offset, low.value, high.value):
+            raise KafkaException(error)
+        log.warning("reading on where Kafka's client gave up", partition=partition, offset=offset, error=error.str())
+        self._raise(self._with_partition("incremental_unassign", partition, None))
+        self.assign(partition, offset)
+        if partition in self._paused:
+            self.pause(partition)
+
     def pause(self, partition: int) -> None:
+        self._paused.add(partition)
         self._with_partition("pause_partitions", partition, None)
 
     def resume(self, partition: int) -> None:
+        self._paused.discard(partition)
         self._with_partition("resume_partitions", partition, None)
 
     def commit(self, partition: int, offset: int) -> None:

@@ -13,6 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.config.denials import Denials
 
+log = structlog.get_logger()
+
 PASSING_ERRORS = (
     KafkaError._PARTITION_EOF,
     KafkaError._TRANSPORT,
@@ -21,6 +23,13 @@ PASSING_ERRORS = (
     KafkaError._RESOLVE,
 )
 """Errors that librdkafka mends by itself: a broker that is away."""
+LOOK_S = 1.0
+"""How long Kafka may take to say where a partition begins and ends."""
+
+
+def lost(offset: int, low: int, high: int) -> bool:
+    """Whether a partition that holds low..high (exclusive) has not what comes next at `offset`. 0 means its beginning, wherever that is."""
+    return offset > 0 and not low <= offset <= high
 
 
 class Poller(Protocol):
@@ -30,7 +39,11 @@ class Poller(Protocol):
         """Read `partition` from `offset` on."""
 
     def poll(self) -> list[RecordBatch]:
-        """What has arrived, one batch a partition; returns at once. Raises KafkaException on an error that does not pass."""
+        """What has arrived, one batch a partition; returns at once. Raises KafkaException on an error that does not pass.
+
+        librdkafka gives up a position not only when Kafka says that it is not there, but also when it could not ask (a connection that
+        broke at that moment, a password that was refused). So Kafka is asked once more, and unless it says so too, reading goes on.
+        """
 
     def pause(self, partition: int) -> None: ...
 
@@ -50,6 +63,7 @@ class ConfluentPoller:
         self._topic = topic
         self._max_records = max_records
         self._next: dict[int, int] = {}
+        self._paused: set[int] = set()
 
     def assign(self, partition: int, offset: int) -> None:
         self._next[partition] = offset
@@ -57,10 +71,13 @@ class ConfluentPoller:
 
     def poll(self) -> list[RecordBatch]:
         by_partition: dict[int, list[Message]] = {}
+        given_up: dict[int, KafkaError] = {}
         for message in self._consumer.consume(self._max_records, timeout=0):
             error, partition = message.error(), message.partition()
             if error is None and partition is not None:
                 by_partition.setdefault(partition, []).append(message)
+            elif error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:
+                given_up[partition] = error
             elif error is not None and error.code() not in PASSING_ERRORS:
                 raise KafkaException(error)
         batches = []
@@ -77,12 +94,31 @@ class ConfluentPoller:
                 )
             )
             self._next[partition] = int(batches[-1].offsets[-1]) + 1
+        for partition, error in given_up.items():
+            self._take_up(partition, error)
         return batches
 
+    def _take_up(self, partition: int, error: KafkaError) -> None:
+        """Read on at a position that librdkafka gave up. Raises KafkaException when Kafka has not what stands there."""
+        there = TopicPartition(self._topic, partition)
+        try:
+            low, high = self._consumer.get_watermark_offsets(there, timeout=LOOK_S)
+        except KafkaException:  # it cannot be asked now: librdkafka asks again
+            low, high = 0, self._next[partition]
+        if lost(self._next[partition], low, high):
+            raise KafkaException(error)
+        log.warning("reading on where Kafka's client gave up", partition=partition, offset=self._next[partition], error=error.str())
+        self._consumer.incremental_unassign([there])
+        self.assign(partition, self._next[partition])
+        if partition in self._paused:
+            self.pause(partition)
+
     def pause(self, partition: int) -> None:
+        self._paused.add(partition)
         self._consumer.pause([TopicPartition(self._topic, partition)])
 
     def resume(self, partition: int) -> None:
+        self._paused.discard(partition)
         self._consumer.resume([TopicPartition(self._topic, partition)])
 
     def commit(self, partition: int, offset: int) -> None:
@@ -99,5 +135,5 @@ def open_poller(config: Mapping[str, str | int | float | bool], topic: str) -> P
     try:
         return LibrdkafkaPoller(config, topic)
     except (OSError, AttributeError) as error:
-        structlog.get_logger().warning("librdkafka cannot be read directly; using consume(), which is slower", error=str(error))
+        log.warning("librdkafka cannot be read directly; using consume(), which is slower", error=str(error))
         return ConfluentPoller(config, topic)

@@ -298,7 +298,7 @@ def test_agent_and_bridge_work_over_it_end_to_end(kafka: EmbeddedKafka, tmp_path
             "deployment": {"name": "test", "data_dir": tmp_path / "var"},
             "kafka": {"bootstrap_servers": kafka.address, "partitions": 4},
             "bridge": {"metrics_port": 0},
-            "agent": {"certificate_dir": certificate.parent},
+            "agent": {"certificate_dir": certificate.parent, "resend_s": 3},  # what came before the bridge had subscribed
         }
         mqtt = {"host": SERVER, "ca_file": authority.ca_file}
         of_agent = Settings.model_validate({**common, "mqtt": {**mqtt, "port": fleet.vehicles_port}})
