@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_DIR = Path(__file__).resolve().parent
@@ -102,7 +102,10 @@ class Flow(_Section):
 class Gateway(_Section):
     """HTTP. `auth` off is for the demo alone and only on a loopback address; with `jwt`, `jwt_public_key_file` holds the issuer's public
     keys (PEM; several while keys change), and tokens must be of `jwt_issuer` and for `jwt_audience` where these are set. With
-    `certificate_file` and `key_file` it speaks TLS. A client may ask `requests_per_s`, and `request_burst` at once.
+    `certificate_file` and `key_file` it speaks TLS. A client (a token's subject, else an address) may ask `requests_per_s`, and
+    `request_burst` at once (none: 100 and 500 with tokens, no limit without), and keep `streams_per_client` open. Pages of
+    `cors_origins` (`https://ops.example.org`) may read answers; by default none. `trusted_proxies` (addresses, networks) tell by
+    X-Forwarded-For and -Proto whom they ask for; by default nobody is believed.
 
     `missing_share_max` is the loss objective: the share of the frames sent that may be missing by sequence numbers. A state whose newest
     stream time is `stale_s` behind the deployment's clock is called stale.
@@ -116,8 +119,11 @@ class Gateway(_Section):
     jwt_audience: str | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
-    requests_per_s: float = Field(100.0, gt=0, le=100_000)
-    request_burst: int = Field(500, ge=1, le=100_000)
+    requests_per_s: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    request_burst: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    streams_per_client: int = Field(100, ge=1, le=1000)
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/*?#\s]+$")], ...] = ()
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     client_queue: int = Field(1000, ge=10, le=100_000)
     events_kept: int = Field(200_000, ge=1000, le=10_000_000)
     missing_share_max: float = Field(0.0001, gt=0, lt=1)

@@ -3,6 +3,8 @@
 Tokens come from the operator's own issuer; the gateway has its public keys alone. The algorithm is the one of the key's kind and never
 the token's choice. A stream ends when its token expires. Keys are read at the start: a new one is put beside the old one in the file, and
 taken out after the last old token has expired.
+
+What is not open wants a token; what is no reading wants a role that may do something, and the route says which (`author`).
 """
 
 import asyncio
@@ -32,14 +34,18 @@ STAFF = frozenset({"alert_acknowledged", "maintenance_done", "rebalance_pick_up"
 SYSTEMS = frozenset({"reservation_start", "reservation_stop", "reservation_cancel"})
 MAY_DO: dict[str, frozenset[str]] = {"viewer": frozenset(), "operator": STAFF, "service": SYSTEMS, "admin": STAFF | SYSTEMS}
 """Role -> operations. Every role may read."""
+_READING = ("GET", "HEAD", "OPTIONS")
 LEEWAY_S = 10
 MIN_RSA_BITS = 2048
 MAX_TOKEN_BYTES = 8 << 10
 SUBPROTOCOL = "fleetpulse.v1"
 _BEARER = "bearer."
+_STREAM = "text/event-stream"
 _PEM_END = b"-----END PUBLIC KEY-----"
 _EXPIRED = 1008
 """WebSocket close code: policy violation."""
+_LONGEST_S = 366 * 86_400
+"""A stream ends after a year, whatever its token says: timers take no date without end."""
 
 
 class TokenError(Exception):
@@ -83,12 +89,12 @@ class Tokens:
                     audience=self._audience,
                     issuer=self._issuer,
                     leeway=LEEWAY_S,
-                    options={"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_iss": self._issuer is not None},
+                    options={"require": ["exp", "sub"], "verify_iss": self._issuer is not None},
                 )
             except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
                 if failure is None or isinstance(error, jwt.InvalidSignatureError):  # the key may be another one
                     failure = error
-            except jwt.PyJWTError as error:
+            except (jwt.PyJWTError, OverflowError) as error:  # a date without end
                 raise TokenError(f"the token is not taken: {str(error).rstrip('.').lower()}") from None
             else:
                 return _caller(claims)
@@ -97,12 +103,14 @@ class Tokens:
 
 def _caller(claims: dict[str, object]) -> Caller:
     found, subject, expires = claims.get("roles"), claims["sub"], claims["exp"]
-    if not isinstance(found, list) or not found or not all(role in ROLES for role in found):
-        raise TokenError(f"the token's claim roles must be a list of {', '.join(ROLES)}")
-    if not isinstance(subject, str) or not 0 < len(subject) <= 100:
-        raise TokenError("the token's claim sub must be text of 1-100 characters")
-    assert isinstance(expires, int | float), "PyJWT has checked it"
-    return Caller(subject, tuple(found), float(expires))
+    roles = tuple(role for role in found if role in ROLES) if isinstance(found, list) else ()  # others are another service's
+    if not roles:
+        raise TokenError(f"the token's claim roles must be a list with one or more of {', '.join(ROLES)}")
+    if not isinstance(subject, str) or not 0 < len(subject) <= 100 or not subject.isprintable():
+        raise TokenError("the token's claim sub must be text of 1-100 printable characters")
+    if not isinstance(expires, int | float):
+        raise TokenError("the token's claim exp must be a number")
+    return Caller(subject, roles, float(expires))
 
 
 def _public_keys(file: Path) -> list[tuple[RSAPublicKey | Ed25519PublicKey, str]]:
@@ -146,17 +154,34 @@ class Auth:
             await answer(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
+        if scope["type"] == "http" and scope["method"] not in _READING and not any(MAY_DO[role] for role in caller.roles):
+            needed = " or ".join(role for role in ROLES if MAY_DO[role])
+            detail = f"{scope['method']} needs the role {needed}; the token has {', '.join(caller.roles)}"
+            await problems.respond(HTTPStatus.FORBIDDEN, detail, instance=scope["path"])(scope, receive, send)
+            return
+        await self._until_expiry(caller, scope, receive, send)
+
+    async def _until_expiry(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """The request; a stream no longer than its token holds. What is answered once is not cut short: it may have taken effect."""
+        left_s = min(caller.expires_s + LEEWAY_S - time.time(), _LONGEST_S)
+        end = asyncio.get_running_loop().time() + left_s
+        limit = asyncio.timeout_at(end if scope["type"] == "websocket" else None)
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and Headers(raw=message["headers"]).get("content-type", "").startswith(_STREAM):
+                limit.reschedule(end)
+            await send(message)
+
         try:
-            async with asyncio.timeout(max(0.0, caller.expires_s + LEEWAY_S - time.time())):
-                await self._app(scope, receive, send)
+            async with limit:
+                await self._app(scope, receive, watched)
         except TimeoutError:
+            if not limit.expired():
+                raise
             if scope["type"] == "websocket":
-                closing: Message = {
-                    "type": "websocket.close",
-                    "code": _EXPIRED,
-                    "reason": "the token has expired; come again with a new one",
-                }
-                await send(closing)
+                await send({"type": "websocket.close", "code": _EXPIRED, "reason": "the token has expired; come again with a new one"})
+            else:
+                await send({"type": "http.response.body", "body": b"event: expired\ndata: {}\n\n"})
 
 
 def _token(scope: Scope) -> str:
@@ -188,3 +213,9 @@ def author(connection: HTTPConnection, operation: str, *, said: str) -> str:
         needed = [role for role in ROLES if operation in MAY_DO[role]]
         raise Problem(HTTPStatus.FORBIDDEN, f"{operation} needs the role {' or '.join(needed)}; the token has {', '.join(caller.roles)}")
     return caller.subject
+
+
+def own_key(connection: HTTPConnection, key: str | None) -> str | None:
+    """An Idempotency-Key as one of the caller's own: nobody meets, or takes beforehand, the keys of another."""
+    caller = caller_of(connection)
+    return key if key is None or caller is None else f"{caller.subject}\x1f{key}"

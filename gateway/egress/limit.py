@@ -1,13 +1,16 @@
 """How often a client may ask: a token bucket each, by the token's subject, else by address. Bounded; ASGI middleware."""
 
+import ipaddress
 import time
 from collections import OrderedDict
 from http import HTTPStatus
 from math import ceil
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fleetpulse.gateway.egress import problems
+from fleetpulse.gateway.egress.auth import caller_of
 
 CLIENTS_KEPT = 10_000
 """Buckets; the one that was asked longest ago goes first, and is full again when it comes back."""
@@ -33,6 +36,22 @@ class Buckets:
         return 0.0 if taken else (1 - left) / self._rate
 
 
+def client_of(connection: HTTPConnection) -> str:
+    """Who counts as one client: the token's subject, else the address."""
+    caller = caller_of(connection)
+    return address_of(connection) if caller is None else f"subject {caller.subject}"
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """The address; of IPv6 the network of 64 bits, in which one host may take any address."""
+    host = connection.client.host if connection.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"address {host}"
+    return f"address {ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address}"
+
+
 class Limit:
     """429 with Retry-After for a client that asks too often. Stands behind Auth, or before it (`by_address`) against guessing."""
 
@@ -45,9 +64,9 @@ class Limit:
         if scope["type"] not in ("http", "websocket") or scope["path"] in FREE:
             await self._app(scope, receive, send)
             return
-        caller = None if self._by_address else scope.get("state", {}).get("caller")
-        address = (scope.get("client") or ("",))[0]
-        wait_s = self._buckets.wait_s(f"address {address}" if caller is None else f"subject {caller.subject}", time.monotonic())
+        connection = HTTPConnection(scope)
+        client = address_of(connection) if self._by_address else client_of(connection)
+        wait_s = self._buckets.wait_s(client, time.monotonic())
         if wait_s:
             detail = f"a client may ask only so often; ask again in {wait_s:.1f} s"
             headers = {"Retry-After": str(ceil(wait_s))}

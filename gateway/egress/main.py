@@ -38,6 +38,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=GRACE_S,
             ws_max_size=_MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # it costs more than loopback and data centre do
+            proxy_headers=bool(settings.gateway.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in settings.gateway.trusted_proxies],
             ssl_certfile=settings.gateway.certificate_file,
             ssl_keyfile=settings.gateway.key_file,
         )
@@ -83,8 +85,11 @@ def check(settings: Settings) -> None:
             raise ConfigError(
                 f"gateway.certificate_file and gateway.key_file must be a PEM certificate and its key; got: {error}"
             ) from None
-    elif not _is_loopback(gateway.host):
-        log.warning("tokens travel in the clear: set gateway.certificate_file, or put a proxy that speaks TLS before it", host=gateway.host)
+    elif not _is_loopback(gateway.host) and not gateway.trusted_proxies:
+        raise ConfigError(
+            "tokens must not travel in the clear: set gateway.certificate_file and gateway.key_file, or name the proxy that speaks TLS in "
+            f"gateway.trusted_proxies; got the address {gateway.host!r} and none of them"
+        )
 
 
 def _is_loopback(host: str) -> bool:

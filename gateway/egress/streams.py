@@ -39,6 +39,7 @@ class Follower:
     wanted: Filter
     position: int
     transport: str
+    client: str = ""
     live: bool = False
     patient: bool = False
 
@@ -64,12 +65,12 @@ class Streams:
         self._closed = True
         self.announce()
 
-    def open(self, wanted: Filter, *, cursor: str | None, transport: str, patient: bool = False) -> Follower:
-        """A follower from `cursor` on, None: from now on. Raises CursorError, FullError."""
+    def open(self, wanted: Filter, *, cursor: str | None, transport: str, client: str = "", patient: bool = False) -> Follower:
+        """A follower from `cursor` on, None: from now on. `client`: whose it is. Raises CursorError, FullError."""
         if len(self._followers) >= MAX_FOLLOWERS:
             raise FullError(f"at most {MAX_FOLLOWERS} streams may be open; close one or ask another gateway")
         position = self._events.newest if cursor is None else self._events.position(cursor)
-        follower = Follower(wanted, position, transport, patient=patient)
+        follower = Follower(wanted, position, transport, client, patient=patient)
         self._followers.add(follower)
         return follower
 
@@ -104,6 +105,9 @@ class Streams:
 
     def count(self, transport: str) -> int:
         return sum(follower.transport == transport for follower in self._followers)
+
+    def count_of(self, client: str) -> int:
+        return sum(follower.client == client for follower in self._followers)
 
     def furthest_behind(self) -> int:
         """Events (of any kind) that the slowest follower has not looked at."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import answers
-from fleetpulse.gateway.egress.auth import author
+from fleetpulse.gateway.egress.auth import author, own_key
 from fleetpulse.gateway.egress.operations import Written
 from fleetpulse.gateway.egress.routes.context import PREFIX, DeviceId, ReadyHub, row_of
 
@@ -58,7 +58,7 @@ async def report(
         Operation[request.operation.upper()],
         device_id,
         by=by,
-        key=idempotency_key,
+        key=own_key(connection, idempotency_key),
         detail={name: value for name, value in detail.items() if value is not None},
     )
     return accepted(written)

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Query, WebSocket
+from fastapi import APIRouter, Header, Query, Request, WebSocket
 from sse_starlette import EventSourceResponse
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from fleetpulse.gateway.egress import answers
-from fleetpulse.gateway.egress.auth import SUBPROTOCOL
+from fleetpulse.gateway.egress.auth import SUBPROTOCOL, caller_of
+from fleetpulse.gateway.egress.event_log import Filter
 from fleetpulse.gateway.egress.hub import Hub
+from fleetpulse.gateway.egress.limit import client_of
+from fleetpulse.gateway.egress.problems import Problem
 from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, ReadyHub, Rules, Types, event_filter
 from fleetpulse.gateway.egress.streams import Batch, Follower
 
@@ -41,6 +46,7 @@ Cursor = Annotated[
 )
 async def stream(
     hub: ReadyHub,
+    connection: Request,
     type_: Types = (),
     city: Cities = (),
     vehicle: Vehicles = (),
@@ -50,8 +56,17 @@ async def stream(
     last_event_id: Annotated[str | None, Header(description="Set by browsers when they reconnect; wins over `cursor`.")] = None,
 ) -> Response:
     wanted = event_filter(hub, types=type_, cities=city, devices=vehicle, rules=rule, severities=severity)
-    follower = hub.streams.open(wanted, cursor=last_event_id or cursor, transport="sse")
+    follower = _open(hub, connection, wanted, cursor=last_event_id or cursor, transport="sse")
     return EventSourceResponse(_sse(hub, follower), ping=PING_S)
+
+
+def _open(hub: Hub, connection: HTTPConnection, wanted: Filter, *, cursor: str | None, transport: str, patient: bool = False) -> Follower:
+    """A follower of the caller's. Raises CursorError, FullError, and a 429 when a token's subject has as many as one may have."""
+    client, most = client_of(connection), hub.settings.gateway.streams_per_client
+    if caller_of(connection) is not None and hub.streams.count_of(client) >= most:
+        detail = f"a client may have at most {most} streams open; close one"
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(RETRY_MS // 1000)})
+    return hub.streams.open(wanted, cursor=cursor, transport=transport, client=client)
 
 
 async def _sse(hub: Hub, follower: Follower) -> AsyncIterator[bytes]:
@@ -84,7 +99,7 @@ async def websocket(
     """Events as messages `{"cursor", "event"}`; `{"cursor", "dropped": n}` in place of the n oldest to a client that is too slow. What the
     client sends is passed over. A refused request is answered with its problem before the connection is made."""
     wanted = event_filter(hub, types=type_, cities=city, devices=vehicle, rules=rule, severities=severity)
-    follower = hub.streams.open(wanted, cursor=cursor, transport="websocket")
+    follower = _open(hub, socket, wanted, cursor=cursor, transport="websocket")
     sender: asyncio.Task[None] | None = None
     try:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)

@@ -7,8 +7,10 @@ import hmac
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import jwt
@@ -17,12 +19,15 @@ import pytest
 import websockets
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from starlette.requests import HTTPConnection
 from websockets.typing import Subprotocol
 
+from fleetpulse.codecs.operations import Operation
 from fleetpulse.config.settings import ConfigError, Settings
 from fleetpulse.gateway.egress import auth
+from fleetpulse.gateway.egress.answers import OperationName
 from fleetpulse.gateway.egress.issuer import issue, make_keys
-from fleetpulse.gateway.egress.limit import CLIENTS_KEPT, Buckets
+from fleetpulse.gateway.egress.limit import CLIENTS_KEPT, Buckets, address_of
 from fleetpulse.gateway.egress.main import check
 from fleetpulse.vehicle_agent.authority import Authority
 from tests.gateway.egress.support import Running, alert, device, encoded, fleet_rows, gateway, problem, publish, state_records, wait_for
@@ -101,6 +106,10 @@ def test_both_kinds_of_key_are_taken_and_nobody_comes_in_without_a_token(running
         (lambda: token(iss="https://else.example"), "issuer"),
         (lambda: token(aud="other"), "audience"),
         (lambda: token(aud=None), "aud"),
+        (lambda: token(exp=str(int(time.time()) + 600)), "exp"),
+        (lambda: token(exp=float("inf")), "not taken"),
+        (lambda: token(sub="anna\n"), "sub"),
+        (lambda: token(sub=7), "not taken"),
         (lambda: token(roles=None), "roles"),
         (lambda: token(roles=["root"]), "roles"),
         (lambda: token(roles="admin"), "roles"),
@@ -110,6 +119,46 @@ def test_both_kinds_of_key_are_taken_and_nobody_comes_in_without_a_token(running
 )
 def test_a_token_that_is_not_right_is_not_taken(running: Running, bad: Any, text: str) -> None:
     assert text in problem(get(running, bad()), 401)
+
+
+def test_a_token_for_another_service_is_not_taken_though_we_name_no_audience(guarded: Settings) -> None:
+    tokens = auth.Tokens(guarded.gateway.model_copy(update={"jwt_audience": None}))
+    with pytest.raises(auth.TokenError, match="audience"):
+        tokens.caller(token(aud="booking"))
+    assert tokens.caller(token(aud=None, roles=["viewer", "of-another-service"])).roles == ("viewer",)
+
+
+def test_whatever_is_no_reading_wants_more_than_a_viewer_and_all_reading_wants_a_token(running: Running) -> None:
+    viewer = {"Authorization": f"Bearer {token()}"}
+    asked = 0
+    for template, methods in running.get("/openapi.json")["paths"].items():
+        path = template.format(device_id=device(1), alert_id="a", event_id="e")
+        for method in map(str.upper, methods):
+            if template in auth.OPEN:
+                continue
+            assert problem(running.client.request(method, path), 401)
+            if method != "GET":
+                assert "needs the role" in problem(running.client.request(method, path, headers=viewer), 403)
+            asked += 1
+    assert asked >= 18
+    assert "needs the role" in problem(running.client.delete("/v1/fleet", headers=viewer), 403)
+    assert problem(running.client.get("/nowhere"), 401)
+
+
+def test_every_operation_belongs_to_a_role() -> None:
+    names = {*get_args(OperationName), Operation.ALERT_ACKNOWLEDGED.name.lower()}
+    assert names == auth.STAFF | auth.SYSTEMS
+    assert auth.MAY_DO["admin"] == names
+
+
+def test_an_idempotency_key_is_its_subjects_own(running: Running) -> None:
+    ids = []
+    for sub in ("booking", "booking", "pricing"):
+        headers = {"Authorization": f"Bearer {token(sub=sub, roles=['service'])}", "Idempotency-Key": "k"}
+        answer = running.client.post(f"/v1/vehicles/{device(1)}/operations", json={"operation": "reservation_start"}, headers=headers)
+        assert answer.status_code == 202, answer.text
+        ids.append(answer.json()["operation_id"])
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_roles_may_do_what_is_theirs_and_the_author_is_the_token_s_subject(running: Running) -> None:
@@ -161,9 +210,7 @@ def test_an_event_stream_ends_with_its_token(running: Running) -> None:
     headers = {"Authorization": f"Bearer {token(exp=time.time() - auth.LEEWAY_S + 1.5)}"}
     with running.client.stream("GET", "/v1/stream", headers=headers) as answer:
         assert answer.status_code == 200
-        with pytest.raises(httpx.RemoteProtocolError):
-            for _ in answer.iter_raw():
-                pass
+        assert answer.read().replace(b"\r\n", b"\n").endswith(b"event: expired\ndata: {}\n\n")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +231,15 @@ def test_auth_without_a_key_or_on_an_open_address_without_auth_is_refused(deploy
             check(deployment.model_copy(update={"gateway": deployment.gateway.model_copy(update=changes)}))
 
 
+def test_tokens_do_not_travel_in_the_clear(guarded: Settings) -> None:
+    def changed(**values: Any) -> Settings:
+        return guarded.model_copy(update={"gateway": guarded.gateway.model_copy(update={"host": "0.0.0.0", **values})})
+
+    with pytest.raises(ConfigError, match="in the clear"):
+        check(changed())
+    check(changed(trusted_proxies=(ip_network("10.0.0.0/8"),)))
+
+
 def test_who_asks_too_often_waits_and_others_do_not(guarded: Settings) -> None:
     changed = guarded.gateway.model_copy(update={"requests_per_s": 2.0, "request_burst": 3})
     with gateway(guarded.model_copy(update={"gateway": changed})) as running:
@@ -195,6 +251,44 @@ def test_who_asks_too_often_waits_and_others_do_not(guarded: Settings) -> None:
         assert get(running, token(sub="bob")).status_code == 200
         assert get(running, None, "/livez").status_code == 200
         wait_for(lambda: get(running, token()).status_code == 200, "its turn")
+
+
+def test_without_tokens_only_a_limit_that_is_set_holds(deployment: Settings) -> None:
+    with gateway(deployment) as running:
+        assert {running.client.get("/v1/cities").status_code for _ in range(700)} == {200}
+    changed = deployment.gateway.model_copy(update={"requests_per_s": 0.1, "request_burst": 2})
+    with gateway(deployment.model_copy(update={"gateway": changed}), ready=False) as running:
+        assert [running.client.get("/v1/cities").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_an_address_is_believed_of_trusted_proxies_alone(deployment: Settings) -> None:
+    limits = {"requests_per_s": 0.1, "request_burst": 1}
+    for proxies, second in (((), 429), ((ip_network("127.0.0.1"),), 200)):
+        changed = deployment.gateway.model_copy(update={**limits, "trusted_proxies": proxies})
+        with gateway(deployment.model_copy(update={"gateway": changed}), ready=False) as running:
+            got = [running.client.get("/v1/cities", headers={"X-Forwarded-For": f"203.0.113.{i}"}).status_code for i in (1, 2)]
+        assert got == [200, second]
+
+
+def test_addresses_of_one_ipv6_network_are_one_client() -> None:
+    names = {
+        address_of(HTTPConnection({"type": "http", "client": (host, 1), "headers": []}))
+        for host in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.2")
+    }
+    assert len(names) == 4
+
+
+def test_one_client_cannot_take_all_streams(guarded: Settings) -> None:
+    changed = guarded.gateway.model_copy(update={"streams_per_client": 2})
+    with gateway(guarded.model_copy(update={"gateway": changed})) as running, ExitStack() as streams:
+        reading = []  # a reader that is dropped ends its stream
+        for _ in range(2):
+            headers = {"Authorization": f"Bearer {token()}"}
+            reading.append(streams.enter_context(running.client.stream("GET", "/v1/stream", headers=headers)).iter_raw())
+            next(reading[-1])
+        assert "at most 2 streams" in problem(get(running, token(), "/v1/stream"), 429)
+        with running.client.stream("GET", "/v1/stream", headers={"Authorization": f"Bearer {token(sub='bob')}"}) as other:
+            assert other.status_code == 200
 
 
 def test_guessing_is_bounded_by_address(guarded: Settings) -> None:
@@ -220,7 +314,9 @@ def test_it_speaks_tls(guarded: Settings, tmp_path: Path) -> None:
     with gateway(guarded.model_copy(update={"gateway": changed}), ready=False) as running:
         trusting = ssl.create_default_context(cafile=str(authority.ca_file))
         url = f"https://127.0.0.1:{running.port}"
-        assert httpx.get(f"{url}/livez", verify=trusting).status_code == 200
+        answer = httpx.get(f"{url}/livez", verify=trusting)
+        assert answer.status_code == 200
+        assert answer.headers["strict-transport-security"]
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{url}/livez", verify=ssl.create_default_context())
 
