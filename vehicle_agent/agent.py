@@ -39,6 +39,8 @@ DRAIN_S = 20.0
 """How long the end waits for acknowledgements."""
 QUEUE_MAX = 5000
 """Parcels that may wait in connected sessions; with more the vehicles stand still."""
+SEGMENT_BYTES, SEGMENTS = 8 << 20, 8
+"""Largest file of the store, and how many a small one has at least: what is dropped goes by whole files."""
 _TICK_S = 0.05
 _AHEAD_MS = 1000
 _STEP_MS = 20_000
@@ -69,7 +71,12 @@ class Agent:
         a = settings.agent
         self._folder = load.folder
         self._ledger = Ledger(load.folder)
-        self._store = Store(a.store_dir or load.folder / "store", max_bytes=a.store_bytes, max_age_ms=int(a.store_hours * 3_600_000))
+        self._store = Store(
+            a.store_dir or load.folder / "store",
+            max_bytes=a.store_bytes,
+            max_age_ms=int(a.store_hours * 3_600_000),
+            segment_bytes=min(SEGMENT_BYTES, a.store_bytes // SEGMENTS),
+        )
         self._ledger.note(self._store.boots)  # what an earlier process stored after it wrote its last ledger
         faults = load.scenario.faults(fleet, load.vehicles, load.seed, now_ms)
         self._simulator = Simulator(fleet, load.vehicles, load.seed, now_ms, faults)
@@ -111,6 +118,8 @@ class Agent:
         self._delayed: dict[asyncio.TimerHandle, Parcel] = {}
         self._swaps = np.zeros(len(everybody), dtype=np.int64)
         self._away = False
+        self._dropped = 0
+        self._max_bytes = a.store_bytes
         self._left = len(left)
 
     async def run(self, stop: asyncio.Event) -> dict[str, Any]:
@@ -229,6 +238,9 @@ class Agent:
             turn += 1
 
     def _tell(self) -> None:
+        if self._store.dropped > self._dropped and not self._dropped:
+            log.error("the store is full: the oldest frames are lost", frames=self._store.dropped, max_bytes=self._max_bytes)
+        self._dropped = self._store.dropped
         away = self._totals.connected == 0
         if away and not self._away and self._totals.last_error:
             log.warning("no MQTT broker; the vehicles keep their frames and try again", error=self._totals.last_error)

@@ -29,6 +29,9 @@ WORKERS = 4
 WINDOW = 256
 GARBAGE_SENDS = 3
 """A broker may close the connection on bytes like these; after so many tries they are given up."""
+RESEND_DOUBLES = 3
+"""How often the wait before a parcel is sent again doubles: while Kafka is away every copy waits in the MQTT broker, for the bridge to
+take one day. When the connection was new made, the broker may have lost them, and the wait begins anew."""
 _BACKOFF_S = (0.2, 10.0)
 _BACKLOG_MS = 60_000
 _ID = struct.Struct(">Q")
@@ -57,7 +60,7 @@ class Surroundings:
     offline       (V,) vehicles out of radio contact now
     double        (V,) share of parcels that a vehicle sends twice
     trust_broker  as in the settings
-    resend_s      on the wall: how long the bridge may take to answer
+    resend_s      on the wall: how long the bridge may take to answer what was sent once
     """
 
     mqtt: Mqtt
@@ -71,6 +74,11 @@ class Surroundings:
     trust_broker: bool
     resend_s: float
     rng: random.Random
+
+
+def resend_after_s(resend_s: float, sends: int) -> float:
+    """How long the bridge may take to answer a parcel that was sent so often, 1 or more."""
+    return float(resend_s * 2 ** min(sends - 1, RESEND_DOUBLES))
 
 
 class Session:
@@ -106,8 +114,12 @@ class Session:
 
     def send_again(self, now_s: float) -> None:
         """Queue what the broker took and the bridge did not answer in time. Call it regularly."""
-        since_s = now_s - self._around.resend_s
-        late = [p for p in self._unanswered.values() if p.state is State.DONE or (p.state is State.SENT and p.sent_at_s < since_s)]
+        resend_s = self._around.resend_s
+        late = [
+            p
+            for p in self._unanswered.values()
+            if p.state is State.DONE or (p.state is State.SENT and now_s - p.sent_at_s > resend_after_s(resend_s, p.sends))
+        ]
         for parcel in late:
             if parcel.state is State.DONE:  # dropped by the store's bound
                 self._done(parcel)
@@ -147,6 +159,8 @@ class Session:
             raise aiomqtt.MqttError("the broker refused the subscription to ack/{device_id}")
         await self._greet(client, online=True)
         self.connected = True
+        for parcel in self._unanswered.values():
+            parcel.sends = min(parcel.sends, 1)
         totals = self._around.totals
         totals.connections += 1
         totals.connected += 1
