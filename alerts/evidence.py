@@ -14,7 +14,7 @@ from fleetpulse.state.facts import VALUE_NAMES, Cause, Condition, Fact
 
 VERSION = "1"
 """Version of the rules; goes up when one of them decides differently."""
-_WHOLE = frozenset({"zone", "wheel", "fault_bits", "crash_bit", "implausible_fields"})
+_WHOLE = frozenset({"zone", "wheel", "fault_bits", "crash_bit", "implausible_fields", "sensors"})
 """Values that are numbers or codes of something."""
 
 

@@ -16,6 +16,7 @@ from fleetpulse.alerts.alarm import Alarms, Alert
 from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.evidence import FactRow, Trigger
 from fleetpulse.alerts.maintenance import Maintenances, Task
+from fleetpulse.alerts.notes import Note, Notes
 from fleetpulse.alerts.operations import Operations
 from fleetpulse.alerts.parameters import LifecycleParameters
 from fleetpulse.alerts.recorder import Recorder
@@ -29,6 +30,8 @@ from fleetpulse.state.facts import FACT, Cause, Condition, Fact
 COUNTERS = ("alerts_joined", "facts_ignored", "operations_applied", "operations_refused", "operations_repeated")
 """Beside the counts of events: conditions that joined an open alert, facts about decommissioned vehicles, operations."""
 
+_SILENCE = 1 << Condition.OFFLINE | 1 << Condition.MISSING
+
 
 class Lifecycle:
     """One shard's life cycle. Events are emitted at least once by whoever calls it; their ids say which are the same."""
@@ -41,7 +44,8 @@ class Lifecycle:
         self._alarms = Alarms(self._recorder, self.counters)
         self._maintenances = Maintenances(self._recorder)
         self._vehicles = Vehicles(self._recorder, self._maintenances)
-        self._operations = Operations(self._vehicles, self._alarms, self._maintenances, self.counters)
+        self._notes = Notes(parameters, shard, topic)
+        self._operations = Operations(self._vehicles, self._alarms, self._maintenances, self._notes, self.counters)
 
     # What the public state shows, by slot; arrays of at least as many vehicles as `ensure` was told.
     @property
@@ -100,6 +104,10 @@ class Lifecycle:
         self._alarms.advance(stream_ms // 1000 * 1000)
         return self._recorder.take()
 
+    def take_notes(self) -> list[Note]:
+        """What the cities are to be told of silent vehicles, since the last call."""
+        return self._notes.take()
+
     def _fact(self, tip: Trigger, record: OperationRecord | None) -> None:
         match Fact(tip.row.fact):
             case Fact.RAISED:
@@ -133,7 +141,9 @@ class Lifecycle:
             self.counters["facts_ignored"] += 1
         else:
             judgement = rules.judge(tip.row, self._recorder.parameters)
-            if rule.alert:
+            if rule.by_city:
+                self._notes.silent("missing" if condition == Condition.MISSING else "offline", tip, judgement)
+            elif rule.alert:
                 self._alarms.raise_(tip, judgement)
             if rule.maintenance and (not late or rule.latched):
                 self._maintenances.require(tip, judgement)
@@ -147,9 +157,11 @@ class Lifecycle:
         rule = RULES[condition]
         if condition == Condition.OFFLINE:
             self._vehicles.release(slot, Condition.MISSING)
-            self._alarms.clear(tip, RULES[Condition.MISSING], Condition.MISSING)
         self._vehicles.release(slot, condition)
-        self._alarms.clear(tip, rule, condition)
+        if rule.by_city:
+            self._notes.over("heard", tip, rule.name)
+        else:
+            self._alarms.clear(tip, rule, condition)
         if rule.maintenance and rule.maintenance.recovers:
             self._maintenances.resolve(tip, self._maintenances.of(slot, rule=rule.name), by="recovered", because=rule.name)
         charged = condition == Condition.UNRENTABLE_BATTERY
@@ -177,12 +189,14 @@ class Lifecycle:
         slot = tip.row.slot
         for alert in self._alarms.of(slot):
             self._alarms.close(tip, slot, alert)
+        self._notes.over("gone", tip, EVICTION)
         self._maintenances.resolve(tip, self._maintenances.of(slot), by="forgotten", because=EVICTION)
         self._vehicles.forget(slot)
 
     def _show(self, slot: int) -> None:
         """Bring the public bits up to date."""
-        alerts = maintenance = 0
+        alerts = int(self._vehicles.records["conditions"][slot]) & _SILENCE if slot in self._notes.told else 0
+        maintenance = 0
         for alert in self._alarms.of(slot):
             alerts |= alert.bits
         for task in self._maintenances.of(slot):
@@ -197,6 +211,7 @@ class Lifecycle:
             "counters": self.counters,
             "counted": [[*key, *count] for key, count in self._recorder.counted.items()],
             "operations": list(self._operations.remembered),
+            "told": sorted(self._notes.told.items()),
             "alerts": [{k: v for k, v in vars(alert).items() if k != "row"} for alert in alerts],
             "tasks": [[slot, asdict(task)] for slot in sorted(self._maintenances.open) for task in self._maintenances.of(slot)],
         }
@@ -213,6 +228,7 @@ class Lifecycle:
         self.counters.update(books.rest["counters"])
         self._recorder.counted = {(a, b, c, d): (n, second) for a, b, c, d, n, second in books.rest["counted"]}
         self._operations.remembered = OrderedDict.fromkeys((slot, id_) for slot, id_ in books.rest["operations"])
+        self._notes.told = dict(books.rest["told"])
         for row, values in zip(evidence.rows(books.facts), books.rest["alerts"], strict=True):
             self._restore_alert(row, values)
         for slot, values in books.rest["tasks"]:

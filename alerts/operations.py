@@ -6,6 +6,7 @@ from hashlib import blake2b
 from fleetpulse.alerts.alarm import Alarms
 from fleetpulse.alerts.evidence import Trigger
 from fleetpulse.alerts.maintenance import Maintenances
+from fleetpulse.alerts.notes import Notes
 from fleetpulse.alerts.rules import OPERATION, RULES
 from fleetpulse.alerts.standing import Flag, operate
 from fleetpulse.alerts.states import EventType
@@ -13,6 +14,7 @@ from fleetpulse.alerts.vehicles import Vehicles
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.state.facts import Condition
 
+OFFLINE = RULES[Condition.OFFLINE].alert
 REMEMBERED = 256
 """Ids of a shard's last operations that are kept, so that one that a writer sent again is done once."""
 
@@ -23,12 +25,13 @@ NAME_LENGTH = 200
 class Operations:
     """Applies operations to the books of a shard."""
 
-    def __init__(self, vehicles: Vehicles, alarms: Alarms, maintenances: Maintenances, counters: dict[str, int]) -> None:
+    def __init__(self, vehicles: Vehicles, alarms: Alarms, maintenances: Maintenances, notes: Notes, counters: dict[str, int]) -> None:
         self.remembered: OrderedDict[tuple[int, str], None] = OrderedDict()
         """(slot, digest of the operation id, which may be long), oldest first."""
         self._vehicles = vehicles
         self._alarms = alarms
         self._maintenances = maintenances
+        self._notes = notes
         self._counters = counters
 
     def apply(self, tip: Trigger, record: OperationRecord) -> None:
@@ -43,9 +46,11 @@ class Operations:
         if len(self.remembered) > REMEMBERED:
             self.remembered.popitem(last=False)
         if record.operation == Operation.ALERT_ACKNOWLEDGED:
-            done = self._alarms.acknowledge(
-                tip, by=record.by[:NAME_LENGTH], alert_id=str(record.detail.get("alert_id", "")), rule=str(record.detail.get("rule", ""))
-            )
+            by, alert_id = record.by[:NAME_LENGTH], str(record.detail.get("alert_id", ""))
+            rule = str(record.detail.get("rule", ""))
+            done = self._alarms.acknowledge(tip, by=by, alert_id=alert_id, rule=rule)
+            if not done and (alert_id or rule == OFFLINE):
+                done = self._notes.acknowledged(tip, OPERATION, alert_id=alert_id, by=by)
         elif record.operation == Operation.MAINTENANCE_DONE:
             done = self._maintenance_done(tip, record)
         else:
@@ -62,6 +67,7 @@ class Operations:
         if record.operation == Operation.DECOMMISSIONED:  # nobody will ever mend or find it
             for alert in self._alarms.of(slot):
                 self._alarms.close(tip, slot, alert)
+            self._notes.over("gone", tip, OPERATION)
             self._maintenances.resolve(tip, self._maintenances.of(slot), by="operation", because=OPERATION)
         return True
 

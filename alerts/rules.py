@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fleetpulse.alerts.evidence import FactRow
 from fleetpulse.alerts.parameters import LifecycleParameters
 from fleetpulse.codecs.schema import FIELDS
-from fleetpulse.state.facts import VALUE_NAMES, Condition, Fact
+from fleetpulse.state.facts import VALUE_NAMES, Condition, Fact, Sensor
 
 Component = Literal["battery", "tyre", "brake", "motor", "structure", "sensor"]
 
@@ -52,6 +52,7 @@ class Rule:
     reason       one sentence for the operator
     maintenance  what it requires, if anything
     escalates    True: an open alert of the same rule escalates when this condition joins it
+    by_city      True: the city flow raises the alert, when it has seen whether others are silent too (alerts/silences.py)
     latched      True: the condition's end does not close the alert; maintenance_done does. True at any age, so also when late
     """
 
@@ -62,6 +63,7 @@ class Rule:
     maintenance: Maintenance | None = None
     escalates: bool = False
     latched: bool = False
+    by_city: bool = False
 
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
@@ -137,8 +139,12 @@ RULES: dict[Condition, Rule] = {
         "Its controller reports fault {codes} ({component}).",
         Maintenance("sensor", INFO, True, "Read out the controller: fault {codes} ({component})."),
     ),
-    Condition.OFFLINE: Rule("offline", "offline", WARNING, "No telemetry for {silent_s:.0f} s; it may be silent for {limit_s:.0f} s."),
-    Condition.MISSING: Rule("missing", "offline", CRITICAL, "No telemetry for {silent_h:.1f} h: it counts as missing.", escalates=True),
+    Condition.OFFLINE: Rule(
+        "offline", "offline", WARNING, "No telemetry for {silent_s:.0f} s; it may be silent for {limit_s:.0f} s.", by_city=True
+    ),
+    Condition.MISSING: Rule(
+        "missing", "offline", CRITICAL, "No telemetry for {silent_h:.1f} h: it counts as missing.", escalates=True, by_city=True
+    ),
     Condition.VOLTAGE_SAG: Rule(
         "voltage_sag",
         "voltage_sag",
@@ -205,8 +211,22 @@ def fault_component(bits: int) -> tuple[Component, Severity]:
     return "sensor", INFO
 
 
-def _untrue(implausible: float, clock_off_s: float) -> str:
-    """What a sensor said that cannot be."""
+_SENSES: dict[Sensor, str] = {
+    Sensor.POSITION_STUCK: "Its position stays while it rides on",
+    Sensor.POSITION_JUMPS: "Its position jumps to where it cannot be",
+    Sensor.CHARGE_FROZEN: "Its charge stays while energy is taken",
+    Sensor.CHARGE_JUMPS: "Its charge jumps as no battery's does",
+    Sensor.SPEED: "It measures a speed while wheels and position stand",
+    Sensor.CHARGING: "It says that it charges while it rides",
+}
+
+
+def _untrue(implausible: float, clock_off_s: float, sensors: float) -> str:
+    """What a sensor said that cannot be; the gravest sense."""
+    bad = Sensor(int(sensors)) if isfinite(sensors) else Sensor(0)
+    for sense, text in _SENSES.items():
+        if sense in bad:
+            return text
     bits = int(implausible) if isfinite(implausible) else 0
     names = ", ".join(field.name for field in FIELDS if bits >> (field.number - 1) & 1)
     if names:
@@ -247,7 +267,7 @@ def judge(row: FactRow, parameters: LifecycleParameters) -> Judgement:
     elif condition == Condition.UNRENTABLE_BATTERY:
         said["charge"] = "swap its battery" if parameters.can_swap(row.vehicle_model) else "bring it to a charger"
     elif condition == Condition.SENSOR:
-        said["untrue"] = _untrue(row.value[0], row.value[1])
+        said["untrue"] = _untrue(row.value[0], row.value[1], row.value[2])
     elif condition == Condition.MISSING:
         said["silent_h"] = _Measured(row.value[0] / 3600)
     return Judgement(rule, severity, rule.reason.format(**said), component, work_severity, work.task.format(**said) if work else "")

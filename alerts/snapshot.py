@@ -17,7 +17,7 @@ from fleetpulse.codecs.errors import RefusedError
 from fleetpulse.state.facts import FACT
 
 _HEADER = struct.Struct("<4sHHQQQ")
-_MAGIC, VERSION = b"LIFE", 1
+_MAGIC, VERSION = b"LIFE", 2
 
 
 class SnapshotError(RefusedError):

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from fleetpulse.state.facts import Condition
+from fleetpulse.state.facts import Condition, Sensor
 
 
 class VehicleState(IntEnum):
@@ -66,3 +66,5 @@ STATE_NAMES = tuple(state.name.lower() for state in VehicleState)
 EVENT_TYPE_NAMES = tuple(event.name.lower() for event in EventType)
 CONDITION_NAMES = tuple(condition.name.lower() for condition in Condition)
 """By bit of the columns `alerts` and `maintenance` of tables.STATE."""
+SENSOR_NAMES = tuple((bit.name or "").lower() for bit in Sensor)
+"""By bit of `sensors`."""

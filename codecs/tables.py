@@ -54,6 +54,7 @@ STATE: np.dtype[np.void] = np.dtype(
         ("boot_id", "<u4"),
         ("seq", "<u4"),
         ("firmware_version", "S16"),
+        ("sensors", "<u2"),  # bits of what it senses badly, state/facts.Sensor
     ],
     align=True,
 )

@@ -171,6 +171,13 @@ class Rules(_Section):
     unrentable_pct: Percent = 10
     unrentable_clear_pct: Percent = 15
     offline_s: Seconds = 600
+    offline_longest_s: Seconds = 7200
+    offline_gaps: float = Field(4, ge=1, le=100)
+    offline_disconnected_s: Seconds = 300
+    online_dwell_s: float = Field(10, ge=0, le=3600)
+    offline_group_s: float = Field(30, ge=0, le=600)
+    outage_vehicles: int = Field(5, ge=2, le=10_000)
+    outage_together_s: Seconds = 300
     missing_s: Seconds = 86_400
     silence_jump_s: Seconds = 5
     geofence_dwell_s: float = Field(10, ge=0, le=3600)
@@ -190,6 +197,18 @@ class Rules(_Section):
     voltage_dwell_s: float = Field(5, ge=0, le=3600)
     voltage_quiet_s: float = Field(1800, ge=0, le=86_400)
     sensor_dwell_s: float = Field(60, ge=0, le=3600)
+    sensor_quiet_s: float = Field(600, ge=0, le=86_400)
+    clock_slack_s: float = Field(20, ge=1, le=300)
+    clock_learn_s: float = Field(120, ge=1, le=3600)
+    stuck_position_m: float = Field(500, ge=50, le=100_000)
+    teleport_mps: float = Field(50, ge=10, le=1000)
+    sensor_jumps: int = Field(3, ge=1, le=100)
+    jump_forget_s: float = Field(600, ge=1, le=36_000)
+    charge_frozen_pct: float = Field(4, gt=0, le=100)
+    charge_jump_pct: float = Field(5, gt=0, le=100)
+    charge_rate_pct_per_min: float = Field(30, gt=0, le=6000)
+    phantom_speed_mps: float = Field(3, gt=0, le=30)
+    charging_speed_mps: float = Field(3, gt=0, le=30)
     quiet_s: float = Field(30, ge=0, le=3600)
     fix_default_m: float = Field(10, gt=0, le=1000)
     fix_worst_m: float = Field(100, gt=0, le=10_000)

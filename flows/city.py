@@ -1,4 +1,4 @@
-"""Dataflow `city`: zone reports of all shards to rebalancing, swap ranking and cluster alerts. A partition holds whole cities."""
+"""Dataflow `city`: what all shards say of zones and silent vehicles to moves, swaps and alerts. A partition holds whole cities."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 
 from fleetpulse.alerts.rebalance import RebalanceParameters
+from fleetpulse.alerts.silences import SilenceParameters
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows import wiring
@@ -19,14 +20,25 @@ PARTITIONS = 4
 
 def build(settings: Settings, fleet: Fleet, *, stop: Stop, ends: Mapping[int, int] | None = None) -> Dataflow:
     """fleet.zones -> rebalance -> fleet.rebalance, fleet.alerts. `ends`: as in SourceLimits."""
-    parameters = parameters_of(settings, fleet)
+    parameters, silences = parameters_of(settings, fleet), silences_of(settings)
     names = CityNames(settings.deployment.name, fleet.city_names, fleet.model_names)
     flow = Dataflow("city")
     source = wiring.source(settings, TOPIC, group="fleetpulse.city", partitions=PARTITIONS, stop=stop, ends=ends)
     polls = op.input("source", flow, source)
-    records = rebalance("rebalance", polls, lambda partition: ZonePlanner(partition, parameters, names))
+    records = rebalance("rebalance", polls, lambda partition: ZonePlanner(partition, parameters, names, silences))
     op.output("sink", records, wiring.sink(settings, partitions=PARTITIONS, stop=stop))
     return flow
+
+
+def silences_of(settings: Settings) -> SilenceParameters:
+    """The settings that alerts about silent vehicles and areas read."""
+    return SilenceParameters(
+        group_s=settings.rules.offline_group_s,
+        vehicles=settings.rules.outage_vehicles,
+        together_s=settings.rules.outage_together_s,
+        escalate_s=settings.rules.escalate_s,
+        h3_resolution=settings.rebalance.h3_resolution,
+    )
 
 
 def parameters_of(settings: Settings, fleet: Fleet) -> RebalanceParameters:

@@ -22,6 +22,7 @@ from fleetpulse.alerts.states import EVENT_TYPE_NAMES, STATE_NAMES
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import DeadLetter, FrameBatch
 from fleetpulse.codecs.errors import RefusedError
+from fleetpulse.operators.silence import SliceWriter
 from fleetpulse.state import public, zones
 from fleetpulse.state.shard import Shard
 from fleetpulse.state.vehicle import BLOCK
@@ -44,8 +45,8 @@ ARCHIVE_MS = 3_600_000
 """Of stream time between two archived snapshots of a shard; shards take turns within it."""
 ARCHIVE_PART_BYTES = 4 << 20
 """Of a snapshot in one record."""
-_SNAPSHOT = struct.Struct("<4sHHqQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows
-_MAGIC, _VERSION = b"FLEE", 1
+_SNAPSHOT = struct.Struct("<4sHHqQQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows, notes
+_MAGIC, _VERSION = b"FLEE", 2
 
 
 class StateError(RefusedError):
@@ -75,6 +76,7 @@ class ShardLogic:
         self._windows_out = tables.Encoder(tables.WINDOW, self._table_names)
         self._state_out = tables.Encoder(tables.STATE, {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES})
         self._windows: list[NDArray[Any]] = []
+        self._slices = SliceWriter(shard.shard, names.shards, topic="fleet.zones", partitions=ZONE_PARTITIONS)
         self._written_ms = np.zeros(1, dtype=np.int64)
         self._dirty = np.ones(1, dtype=np.bool_)
         self._frames = 0
@@ -88,6 +90,7 @@ class ShardLogic:
         for letter in batch.dead_letters:
             self.shard.count_dead_letter(letter.reason)
             out.append(dead_letter(letter, topic=f"{self._names.topic}.dead-letter"))
+        self._slices.enter(self.shard.stream_ms, batch.frames["append_ms"])
         row, done = 0, False
         while not done:
             step = self.shard.apply(batch.frames, row)
@@ -96,10 +99,12 @@ class ShardLogic:
                 self._windows.append(step.windows.copy())
             if step.boundary_ms:
                 self._emit(self.lifecycle.advance(self.shard.stream_ms), out)
+                self._slices.write(self.shard.stream_ms, self.lifecycle.take_notes(), out)  # in this order however the log is cut
                 self._report_zones(step.boundary_ms, out)
             row, done = step.next_row, step.done
         self._emit(self.lifecycle.advance(self.shard.stream_ms), out)
         self._flush_windows(out)
+        self._slices.write(self.shard.stream_ms, self.lifecycle.take_notes(), out)
         self.next_offset = batch.next_offset
         self._frames += len(batch.frames)
 
@@ -214,7 +219,7 @@ class ShardLogic:
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""
         windows = np.concatenate(self._windows) if self._windows else np.zeros(0, tables.WINDOW)
-        parts = (self.shard.snapshot(), self.lifecycle.snapshot(), windows.tobytes())
+        parts = (self.shard.snapshot(), self.lifecycle.snapshot(), windows.tobytes(), self._slices.snapshot())
         return b"".join((_SNAPSHOT.pack(_MAGIC, _VERSION, self.shard.shard, self.next_offset, *map(len, parts)), *parts))
 
     def restore(self, snapshot: bytes) -> None:
@@ -222,9 +227,10 @@ class ShardLogic:
         self.next_offset = _header(snapshot)[3]
         lengths = _header(snapshot)[4:]
         ends = _SNAPSHOT.size + np.cumsum(lengths)
-        shard, lifecycle, windows = (snapshot[end - length : end] for end, length in zip(ends.tolist(), lengths, strict=True))
+        shard, lifecycle, windows, notes = (snapshot[end - length : end] for end, length in zip(ends.tolist(), lengths, strict=True))
         self.shard.restore(shard)
         self.lifecycle.restore(lifecycle)
+        self._slices.restore(notes)
         if windows:
             self._windows = [np.frombuffer(windows, dtype=tables.WINDOW)]
 

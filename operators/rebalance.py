@@ -18,16 +18,19 @@ from numpy.typing import NDArray
 from fleetpulse.alerts import event
 from fleetpulse.alerts.event import Outgoing
 from fleetpulse.alerts.rebalance import CityPlanner, RebalanceParameters
+from fleetpulse.alerts.silences import SilenceParameters
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.models import store
+from fleetpulse.operators import silence
+from fleetpulse.operators.silence import SilenceDesk
 
 log = structlog.get_logger()
 
 TABLES: dict[str, np.dtype[np.void]] = {"counts": tables.ZONE, "candidates": tables.CANDIDATE}
 WAITING_BYTES = 64 << 20
 """Reports of a city that may wait for a shard that is behind: about 7 hours of 25,000 vehicles. Beyond it the oldest interval is closed."""
-_MAGIC, _VERSION = b"ZONE", 1
+_MAGIC, _VERSION = b"ZONE", 2
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,18 @@ class CityDesk:
 
 
 class ZonePlanner:
-    """One partition of fleet.zones: its cities' desks."""
+    """One partition of fleet.zones: its cities' desks, and the desk of their silent vehicles."""
 
-    def __init__(self, partition: int, parameters: RebalanceParameters, names: CityNames) -> None:
+    def __init__(
+        self, partition: int, parameters: RebalanceParameters, names: CityNames, silences: SilenceParameters | None = None
+    ) -> None:
         self.partition = partition
         self.next_offset = 0
         self._parameters = parameters
         self._names = names
         self._table_names = {"city": names.cities, "vehicle_model": names.models}
         self._desks: dict[str, CityDesk] = {}
+        self._silence = SilenceDesk(names.cities, silences or SilenceParameters())
 
     def run(self, batch: RecordBatch, out: list[Outgoing]) -> None:
         """Append to `out` what the batch leads to. Raises StoredStateError when the batch is not the one that comes next."""
@@ -113,6 +119,9 @@ class ZonePlanner:
         for offset, value in batch.values():
             report = self._report(offset, value)
             if report is None:
+                continue
+            if isinstance(report, silence.Slice):
+                out.extend(event.encode(e, deployment=self._names.deployment) for e in self._silence.take(report))
                 continue
             desk = self._desk(report.city)
             desk.take(report)
@@ -126,9 +135,11 @@ class ZonePlanner:
             self._desks[city] = CityDesk(CityPlanner(city, self._parameters))
         return self._desks[city]
 
-    def _report(self, offset: int, value: bytes) -> Report | None:
-        """A record as a report; None, and an error in the log, when it is none."""
+    def _report(self, offset: int, value: bytes) -> Report | silence.Slice | None:
+        """A record as what it reports; None, and an error in the log, when it is none."""
         try:
+            if (told := silence.parse(value)) is not None:
+                return told
             metadata = {key.decode(): text.decode() for key, text in (tables.read(value).schema.metadata or {}).items()}
             table = metadata["table"]
             return Report(
@@ -139,13 +150,18 @@ class ZonePlanner:
                 end_ms=int(metadata["interval_end_ms"]),
                 rows=tables.decode(value, TABLES[table], self._table_names),
             )
-        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
             log.error("a record of fleet.zones is no zone report; left out", partition=self.partition, offset=offset, error=str(error))
             return None
 
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restored."""
-        header: dict[str, Any] = {"partition": self.partition, "next_offset": self.next_offset, "cities": []}
+        header: dict[str, Any] = {
+            "partition": self.partition,
+            "next_offset": self.next_offset,
+            "cities": [],
+            "silence": self._silence.state(),
+        }
         sections = []
         for city, desk in sorted(self._desks.items()):
             waiting = sorted(desk.waiting)
@@ -161,6 +177,7 @@ class ZonePlanner:
         header, sections = store.unpack(stored, _MAGIC, _VERSION, flow="city")
         planner, left = make(header["partition"]), iter(sections)
         planner.next_offset = header["next_offset"]
+        planner._silence.restore(header["silence"])
         for city in header["cities"]:
             desk = planner._desk(city["city"])
             desk.planner.restore(next(left))

@@ -87,7 +87,7 @@ def _values(row: Any, told: Any, v: Any, f: Any, condition: int, lasted_ms: int,
     elif condition == _SAG:
         _put(row, f.battery_voltage_v, model.voltage_limit_v, f.battery_current_a, 0.0)
     elif condition == _SENSOR:
-        _put(row, real(f.implausible), clock_off_ms / 1000.0, 0.0, 0.0)
+        _put(row, real(f.implausible), clock_off_ms / 1000.0, real(v.sensors), 0.0)
 
 
 @inlined

@@ -1,6 +1,6 @@
 """What the state kernel reports: rare facts, in stream order. Data only; alerts/ turns them into events."""
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 import numpy as np
 
@@ -37,6 +37,19 @@ class Condition(IntEnum):
     MISSING = 12
     VOLTAGE_SAG = 13
     SENSOR = 14
+
+
+class Sensor(IntFlag):
+    """What of a vehicle's senses is not believed now; bits of its `sensors`. What a bad sense measures counts as not measured."""
+
+    CLOCK = 1  # off by more than rules.clock_slack_s
+    POSITION_STUCK = 2  # it stays while the wheels ride on
+    POSITION_JUMPS = 4  # it was again and again where nobody can get so fast
+    CHARGE_FROZEN = 8  # it stays while energy is taken
+    CHARGE_JUMPS = 16  # it rose or fell again and again as no battery does
+    SPEED = 32  # neither the wheels nor the position moves
+    CHARGING = 64  # it says so while it rides
+    RANGE = 128  # a field had a value that cannot be
 
 
 class Cause(IntEnum):
@@ -105,6 +118,6 @@ VALUE_NAMES: dict[tuple[Fact, Condition | None], tuple[str, ...]] = {
     (Fact.RAISED, Condition.OFFLINE): ("silent_s", "limit_s"),
     (Fact.RAISED, Condition.MISSING): ("silent_s", "limit_s"),
     (Fact.RAISED, Condition.VOLTAGE_SAG): ("battery_voltage_v", "limit_v", "battery_current_a"),
-    (Fact.RAISED, Condition.SENSOR): ("implausible_fields", "clock_off_s"),  # bit (number - 1) of each field; + = ahead
+    (Fact.RAISED, Condition.SENSOR): ("implausible_fields", "clock_off_s", "sensors"),  # bit (number - 1) of each field; + = ahead; Sensor
 }
 """Names of a fact's leading values; CLEARED has those of RAISED of its condition."""

@@ -10,7 +10,7 @@ from numba import types
 from fleetpulse.codecs.jit import inlined, kernel, merged
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
-from fleetpulse.state import conditions, frame, report, signals, slots, timers
+from fleetpulse.state import conditions, frame, report, signals, slots, timers, windows
 from fleetpulse.state.cast import code, whole
 from fleetpulse.state.facts import Cause, Fact
 from fleetpulse.state.vehicle import AHEAD, BLOCK_SHIFT, FRAMES_T, HEADER_T, OUT_T, STORE_T, TOLD_T, Flag, Pool
@@ -25,6 +25,8 @@ _FRAME, _OPERATION_ROW = code(Kind.FRAME), code(Kind.OPERATION)
 _PICKED_UP, _ANCHORED = code(Flag.PICKED_UP), code(Flag.ANCHORED)
 _OPERATION, _BY_OPERATION = code(Fact.OPERATION), code(Cause.OPERATION)
 _MAINTENANCE_DONE, _PICK_UP, _DROP_OFF = code(Operation.MAINTENANCE_DONE), code(Operation.REBALANCE_PICK_UP), code(Operation.DROP_OFF)
+_CONNECTED, _DISCONNECTED = code(Operation.CONNECTED), code(Operation.DISCONNECTED)
+_CUT_OFF = code(Flag.DISCONNECTED)
 _DECOMMISSIONED, _RECOMMISSIONED = code(Operation.DECOMMISSIONED), code(Operation.RECOMMISSIONED)
 _GAPS, _DWELLS, _TRIPS, _BEFORE = code(Pool.GAPS), code(Pool.DWELLS), code(Pool.TRIPS), code(Pool.BEFORE)
 
@@ -66,7 +68,7 @@ def _by_operation(row: Any, f: Any, at: int) -> None:
 
 
 @inlined
-def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
+def _operate(header: Any, store: Any, facts: Any, f: Any, at: int, rules: Any) -> None:
     """Report an operation of a known vehicle, and what it changes here: a crash is over, staff has the vehicle, or no longer."""
     slot = slots.find(store.table, store.vehicles, f.device_hi, f.device_lo)
     if slot < 0:
@@ -80,6 +82,11 @@ def _operate(header: Any, store: Any, facts: Any, f: Any, at: int) -> None:
         first = conditions.clear_by_hand(header, facts, v, slot, signals.CRASH | signals.THEFT)
         for i in range(first, header.facts):
             _by_operation(facts[i], f, at)
+    elif f.operation == _DISCONNECTED:
+        v.flag_bits |= _CUT_OFF
+        windows.due_by(header, store, slot, timers.next_of(header, store, v, rules))
+    elif f.operation == _CONNECTED:
+        v.flag_bits &= 0xFF ^ _CUT_OFF
     elif f.operation in (_PICK_UP, _DECOMMISSIONED):
         v.flag_bits |= _PICKED_UP
     elif f.operation in (_DROP_OFF, _RECOMMISSIONED):
@@ -135,5 +142,5 @@ def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
         if f.kind == _FRAME:
             frame.take(header, store, told, out, f, header.row, guessed)
         elif f.kind == _OPERATION_ROW:
-            _operate(header, store, out.facts, f, header.row)
+            _operate(header, store, out.facts, f, header.row, rules)
         header.row += 1

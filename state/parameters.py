@@ -32,6 +32,10 @@ class ModelLike(Protocol):
     def crash_limit_mps2(self) -> float: ...
     @property
     def swappable(self) -> bool: ...
+    @property
+    def battery_wh(self) -> float: ...
+    @property
+    def range_m(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,19 @@ class Rules:
 
     quiet_s           how long a condition without hysteresis (tipped, theft, tamper, faults) must be gone before it is cleared
     voltage_quiet_s   the same for a voltage that sags: a dead cell shows under high load only
-    sensor_dwell_s    how long implausible fields or a wrong clock must last, and be gone
+    sensor_dwell_s    how long a sense must be bad before that is raised
+    sensor_quiet_s    how long all must be good again before that is cleared
+    offline_s         least silence that counts as offline, offline_longest_s the most; between them offline_gaps times its own gap
+    offline_disconnected_s  takes the place of offline_s when the broker says that the vehicle's connection died
+    online_dwell_s    how long a vehicle must be heard again before it counts as back
+    clock_slack_s     a clock that is off by less is not corrected
+    clock_learn_s     how long the frames' clocks must agree before they are believed to be off, or right again
+    stuck_position_m  way by the wheels in which a position must move
+    teleport_mps      a position that would need more is not believed
+    sensor_jumps      as many unbelievable jumps make the sense a bad one; each is forgotten after jump_forget_s without another
+    charge_frozen_pct charge that the energy taken must have cost, while the one that is reported stays the same
+    charge_jump_pct, charge_rate_pct_per_min  a charge that changes by more, and more than this since the last believed one, is not believed
+    phantom_speed_mps, charging_speed_mps     least speed at which wheels must turn, and at which nobody charges
     geofence_leave_m  how far on the right side of the edge a vehicle must be before a geofence violation is cleared
     fix_default_m     horizontal accuracy assumed when a position comes without one
     fix_worst_m       a position less accurate than this decides nothing
@@ -51,6 +67,10 @@ class Rules:
     unrentable_pct: float = 10
     unrentable_clear_pct: float = 15
     offline_s: float = 600
+    offline_longest_s: float = 7200
+    offline_gaps: float = 4
+    offline_disconnected_s: float = 300
+    online_dwell_s: float = 10
     missing_s: float = 86_400
     silence_jump_s: float = 5
     geofence_dwell_s: float = 10
@@ -70,6 +90,18 @@ class Rules:
     trip_end_dwell_s: float = 5
     quiet_s: float = 30
     sensor_dwell_s: float = 60
+    sensor_quiet_s: float = 600
+    clock_slack_s: float = 20
+    clock_learn_s: float = 120
+    stuck_position_m: float = 500
+    teleport_mps: float = 50
+    sensor_jumps: float = 3
+    jump_forget_s: float = 600
+    charge_frozen_pct: float = 4
+    charge_jump_pct: float = 5
+    charge_rate_pct_per_min: float = 30
+    phantom_speed_mps: float = 3
+    charging_speed_mps: float = 3
     evict_s: float = 30 * 86_400
     fix_default_m: float = 10
     fix_worst_m: float = 100
@@ -99,7 +131,7 @@ CLEAR_DWELLS: dict[Condition, str] = {
     Condition.TAMPER: "quiet_s",
     Condition.FAULT_CODE: "quiet_s",
     Condition.VOLTAGE_SAG: "voltage_quiet_s",
-    Condition.SENSOR: "sensor_dwell_s",
+    Condition.SENSOR: "sensor_quiet_s",
 }
 """How long it must be gone before it is cleared; one that is not named has hysteresis and is cleared at once."""
 
@@ -124,6 +156,8 @@ MODEL: np.dtype[np.void] = np.dtype(
         ("temperature_clear_c", "<f8"),
         ("voltage_limit_v", "<f8"),
         ("crash_limit_mps2", "<f8"),
+        ("battery_wh", "<f8"),  # 0: not known
+        ("range_m", "<f8"),
     ],
     align=True,
 )
@@ -180,7 +214,7 @@ class Parameters:
     def models_record(self) -> NDArray[Any]:
         """(M,) MODEL by code, at least the unknown one."""
         table = np.zeros(max(1, len(self.models)), dtype=MODEL)
-        table[:] = (0, 1, 172.0, 60.0, 55.0, 0.0, 60.0)  # unknown: no zone of its own, no voltage limit, the mildest of the others
+        table[:] = (0, 1, 172.0, 60.0, 55.0, 0.0, 60.0, 0.0, 0.0)  # unknown: no zone of its own, no voltage limit, the mildest of others
         for code, model in enumerate(self.models):
             if code and model is not None:
                 table[code] = (
@@ -191,6 +225,8 @@ class Parameters:
                     model.battery_temperature_clear_c,
                     model.battery_voltage_limit_v,
                     model.crash_limit_mps2,
+                    model.battery_wh,
+                    model.range_m,
                 )
         return table
 

@@ -8,23 +8,25 @@ from numpy.typing import NDArray
 from fleetpulse.codecs.schema import MISSING_E7
 from fleetpulse.codecs.tables import STATE
 from fleetpulse.state.shard import Shard
-from fleetpulse.state.vehicle import Flag
+from fleetpulse.state.vehicle import SHOWN, SHOWN_NONE, Flag
 
 _SAME = (
-    "device_hi", "device_lo", "city", "odometer_m", "speed_mps", "heading_deg", "altitude_m", "range_m", "status", "fault_bits", "trips",
-    "duplicate", "late", "quarantined", "boot_id", "seq", "firmware_version",
+    "device_hi", "device_lo", "city", "odometer_m", "speed_mps", "altitude_m", "range_m", "status", "fault_bits", "trips",
+    "duplicate", "late", "quarantined", "boot_id", "seq", "sensors",
 )  # fmt: skip
 _RENAMED = {
     "vehicle_model": "model",
-    "last_heard_ms": "heard_ms",
     "last_frame_ms": "newest_ms",
-    "horizontal_accuracy_m": "accuracy_m",
     "battery_soc_pct": "soc_pct",
     "battery_voltage_v": "voltage_v",
     "battery_current_a": "current_a",
-    "battery_temperature_c": "temperature_c",
-    "battery_soh_pct": "soh_pct",
-    "tyre_pressure_min_kpa": "tyre_min_kpa",
+}
+_IN_STEPS = {
+    "horizontal_accuracy_m": "accuracy_fifths_m",
+    "heading_deg": "heading_hundredths_deg",
+    "battery_temperature_c": "temperature_hundredths_c",
+    "battery_soh_pct": "soh_hundredths_pct",
+    "tyre_pressure_min_kpa": "tyre_min_tenths_kpa",
 }
 
 
@@ -45,6 +47,12 @@ def rows(shard: Shard, slots: NDArray[np.int64]) -> NDArray[Any]:
         out[name] = records[name]
     for name, own in _RENAMED.items():
         out[name] = records[own]
+    for name, own in _IN_STEPS.items():
+        steps, zero = SHOWN[own]
+        out[name] = np.where(records[own] == SHOWN_NONE, np.nan, records[own] / steps - zero)
+    out["firmware_version"] = shard.firmwares[records["firmware"]]
+    alive_ms, outage_ms = records["heard_alive_ms"], shard.outage_ms
+    out["last_heard_ms"] = alive_ms + outage_ms - (outage_ms - records["outage_mark"].astype(np.int64)) % 2**32
     out["slot"], out["shard"] = slots, shard.shard
     out["last_frame_ms"][records["newest_ms"] < 0] = 0
     placed = records["latitude_e7"] != MISSING_E7

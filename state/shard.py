@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetpulse.codecs.errors import REASONS, Reason, RefusedError
-from fleetpulse.codecs.schema import FRAME
+from fleetpulse.codecs.schema import FIRMWARE_BYTES, FRAME
 from fleetpulse.codecs.tables import WINDOW
 from fleetpulse.state import kernel, slots, vehicle
 from fleetpulse.state.facts import FACT
@@ -21,6 +21,7 @@ from fleetpulse.state.vehicle import (
     BLOCK_SHIFT,
     COUNTERS,
     DWELL,
+    FIRMWARES,
     FOREVER_MS,
     GAP,
     HEADER,
@@ -40,8 +41,9 @@ WINDOWS_ROWS = 2048
 SPARE = 64
 """Room that every array has when a batch begins."""
 _MAGIC = b"FPSH"
-_HEAD = struct.Struct("<4sHH16s8Q")  # magic, layout, shard, digest of the dtypes, rows of each part
-_PARTS: tuple[np.dtype[Any], ...] = (HEADER, VEHICLE, np.dtype("<i8"), GAP, DWELL, TRIP, BEFORE, MARK)
+_HEAD = struct.Struct("<4sHH16s9Q")  # magic, layout, shard, digest of the dtypes, rows of each part
+_FIRMWARE = np.dtype(f"S{FIRMWARE_BYTES}")
+_PARTS: tuple[np.dtype[Any], ...] = (HEADER, VEHICLE, np.dtype("<i8"), GAP, DWELL, TRIP, BEFORE, MARK, _FIRMWARE)
 _DIGEST = hashlib.sha256(repr([p.descr for p in (*_PARTS, FACT)]).encode()).digest()[:16]
 
 
@@ -84,9 +86,10 @@ class Shard:
         self.shard = shard
         self.parameters = parameters
         self._told = told(parameters)
-        self._out = Out(records(np.zeros(FACTS_ROWS, dtype=FACT)), records(np.zeros(WINDOWS_ROWS, dtype=WINDOW)))
+        facts, windows, believed = np.zeros(FACTS_ROWS, dtype=FACT), np.zeros(WINDOWS_ROWS, dtype=WINDOW), np.zeros(2, dtype=FRAME)
+        self._out = Out(records(facts), records(windows), records(believed))
         self._header = np.zeros(1, dtype=HEADER)
-        for name, value in (("sweep_slot", -1), ("sweep_ms", FOREVER_MS), ("deadline_ms", FOREVER_MS), ("free_slot", -1)):
+        for name, value in (("sweep_slot", -1), ("sweep_ms", FOREVER_MS), ("deadline_ms", FOREVER_MS), ("free_slot", -1), ("firmwares", 1)):
             self._header[name] = value
         self._dead_letters = dict.fromkeys(REASONS, 0)
         self._cells = np.zeros(0, dtype=np.uint64)
@@ -94,7 +97,7 @@ class Shard:
 
     def _make_store(self, parts: list[NDArray[Any]]) -> None:
         """Take over the arrays of a snapshot (empty ones: a new shard), with room to grow."""
-        _, vehicles, deadlines, gaps, dwells, trips, before, marks = parts
+        _, vehicles, deadlines, gaps, dwells, trips, before, marks, firmwares = parts
         capacity = len(vehicles) + 4 * SPARE
         self._store = Store(
             vehicles=_grown(vehicles, capacity),
@@ -106,6 +109,7 @@ class Shard:
             before=_grown(before, len(before) + SPARE),
             marks=_grown(marks, len(marks) + SPARE),
             dirty=np.ones((capacity + BLOCK - 1) >> BLOCK_SHIFT, dtype=np.uint8),
+            firmwares=_grown(firmwares, FIRMWARES),
         )
         self._fill_table()
 
@@ -152,6 +156,16 @@ class Shard:
     def marks(self) -> NDArray[Any]:
         """(M,) MARK since the last forget_marks."""
         return self._store.marks[: int(self._header["marks"][0])]
+
+    @property
+    def firmwares(self) -> NDArray[np.bytes_]:
+        """(FIRMWARES,) S16, by the records' `firmware`."""
+        return self._store.firmwares
+
+    @property
+    def outage_ms(self) -> int:
+        """Our own outages so far."""
+        return int(self._header["outage_ms"][0])
 
     def forget_marks(self) -> None:
         """The trips were reported."""
@@ -248,6 +262,7 @@ class Shard:
             store.trips[: used[Pool.TRIPS]],
             store.before[: used[Pool.BEFORE]],
             store.marks[: header["marks"]],
+            store.firmwares[: header["firmwares"]],
         )
         head = _HEAD.pack(_MAGIC, LAYOUT, self.shard, _DIGEST, *map(len, parts))
         dead_letters = np.array(list(self._dead_letters.values()), dtype="<i8")

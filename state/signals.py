@@ -57,6 +57,7 @@ def anchor(v: Any, f: Any, rules: Any) -> None:
         v.flag_bits &= ~_ANCHORED & 0xFF
     elif not v.flag_bits & _ANCHORED and trusted(f, rules):
         v.flag_bits |= _ANCHORED
+        v.way_stuck_m = 0.0
         v.locked_latitude_e7 = f.latitude_e7
         v.locked_longitude_e7 = f.longitude_e7
         v.locked_accuracy_m = accuracy_of(f, rules)
@@ -115,7 +116,7 @@ def of_battery(f: Any, rules: Any, model: Any) -> tuple[int, int, int]:
 
 
 @merged
-def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: bool) -> tuple[int, int, int]:
+def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float) -> tuple[int, int, int]:
     """Bad, good, known bits of crash, fall, theft, tampering, tyres, faults, sensors."""
     bad, good, known = 0, 0, TIPPED | TAMPER | FAULT | SENSOR
     status = f.status
@@ -134,7 +135,7 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float, clock_off: 
         bad |= FAULT
     else:
         good |= FAULT
-    if f.implausible != 0 or clock_off:
+    if v.sensors != 0:
         bad |= SENSOR
     else:
         good |= SENSOR

@@ -7,7 +7,7 @@ or writes an earlier one, and the sweep finds out. So a frame costs no more than
 from typing import Any
 
 from fleetpulse.codecs.jit import inlined
-from fleetpulse.state import pools, report, slots, windows
+from fleetpulse.state import cadence, pools, report, slots, windows
 from fleetpulse.state.cast import code, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, FOREVER_MS, Pool
@@ -52,7 +52,7 @@ def next_of(header: Any, store: Any, v: Any, rules: Any) -> int:
     """When something will happen to the vehicle by itself."""
     deadline_ms = v.heard_alive_ms + rules.evict_ms
     if not v.active & (1 << _OFFLINE):
-        deadline_ms = min(deadline_ms, v.heard_alive_ms + rules.offline_ms)
+        deadline_ms = min(deadline_ms, v.heard_alive_ms + cadence.limit_ms(v, rules))
     if not v.active & (1 << _MISSING):
         deadline_ms = min(deadline_ms, v.heard_alive_ms + rules.missing_ms)
     deadline_ms += header.outage_ms
@@ -75,7 +75,7 @@ def _run(header: Any, store: Any, out: Any, rules: Any, slot: int) -> None:
         windows.close_before(header, store, out.windows, v, slot, rules.window_ms)
     if v.minute.frames and (forget or v.minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms):
         windows.close(header, out.windows, v, slot, v.minute, rules.window_ms)
-    _silent(header, out.facts, v, slot, _OFFLINE, rules.offline_ms)
+    _silent(header, out.facts, v, slot, _OFFLINE, cadence.limit_ms(v, rules))
     _silent(header, out.facts, v, slot, _MISSING, rules.missing_ms)
     if forget:
         _evict(header, store, out.facts, v, slot, forget_ms)

@@ -12,13 +12,13 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fleetpulse.codecs.schema import FRAME, MISSING_E7
+from fleetpulse.codecs.schema import FIRMWARE_BYTES, FRAME, MISSING_E7
 from fleetpulse.codecs.tables import WINDOW
 from fleetpulse.state.facts import FACT, Condition
 from fleetpulse.state.geofence import BYTES_T, CITIES_T, INTS_T, POINTS_T, ZONES_T
 from fleetpulse.state.parameters import MODEL, PARAMETER
 
-LAYOUT = 1
+LAYOUT = 2
 BLOCK_SHIFT = 9
 BLOCK = 1 << BLOCK_SHIFT
 """Slots in one block of the public state."""
@@ -33,6 +33,18 @@ BOOTS = 4
 DWELLS = len(Condition)
 
 
+FIRMWARES = 256
+"""Firmware versions that a shard knows by name; those beyond are shown as unknown."""
+SHOWN: dict[str, tuple[float, float]] = {
+    "accuracy_fifths_m": (5.0, 0.0),
+    "heading_hundredths_deg": (100.0, 0.0),
+    "temperature_hundredths_c": (100.0, 100.0),
+    "soh_hundredths_pct": (100.0, 0.0),
+    "tyre_min_tenths_kpa": (10.0, 0.0),
+}
+"""Column -> steps in a unit, and what is added before, so that it is not negative."""
+SHOWN_NONE = 0xFFFF
+"""Such a value that was never measured."""
 AHEAD = 8
 """Rows whose records are fetched before their turn; a power of two."""
 
@@ -44,6 +56,9 @@ class Flag(IntFlag):
     PICKED_UP = 2  # staff has it: rebalance_pick_up or decommissioned is open
     ANCHORED = 4  # locked_* say where it was locked
     MOVED = 8  # its cell must be found anew
+    PLACE_DOUBTED = 16  # its last position was not believed
+    CHARGE_DOUBTED = 32  # nor its last charge
+    DISCONNECTED = 64  # the broker said that its connection died, and nothing was heard since
 
 
 class Pool(IntEnum):
@@ -95,49 +110,64 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("device_hi", "<u8"),
         ("device_lo", "<u8"),
         ("newest_ms", "<i8"),  # event time of the newest processed frame
-        ("heard_ms", "<i8"),  # stream time of the last heard frame
-        ("heard_alive_ms", "<i8"),  # the same without our own outages
+        ("heard_alive_ms", "<i8"),  # stream time of the last heard frame, without our own outages
         ("offset", "<i8"),  # of the last heard frame
+        ("missing", "<i8"),
         ("boot_id", "<u4"),  # newest boot
         ("seq", "<u4"),  # highest of it
         ("closed_boots", "<u4"),  # bit i: it is known where boot boot_id - 1 - i ended; its frames were seen or are in a gap
         ("closed_seq", "<u4"),  # where boot boot_id - 1 ended, if it is closed
+        ("received", "<u4"),
         ("gaps", "<i4"),  # blocks of the pools
         ("dwells", "<i4"),
         ("trip", "<i4"),
         ("before", "<i4"),
-        ("status", "<u4"),
+        ("clock_off_ms", "<i4"),  # to be added to its times; 0: its clock is right
+        ("clock_low_ms", "<i4"),  # least record time - event time in the present period
+        ("outage_mark", "<u4"),  # our outages up to heard_alive_ms, in ms modulo 2^32
+        ("cadence_s", "<f4", (2,)),  # long gap between frames: parked, in use
+        ("way_stuck_m", "<f4"),  # by the wheels, since the position last moved
+        ("charge_due_pct", "<f4"),  # that should be gone, since the charge last changed
+        ("status", "<u2"),
         ("active", "<u2"),  # bit of each condition
         ("pending", "<u2"),  # of each condition that is about to change
         ("late_raised", "<u2"),  # of each that late frames have raised since the last frame that was not late
+        ("sensors", "<u2"),  # bits of facts.Sensor
+        ("clock_since_s", "<u2"),  # when the period began; this and the next three in seconds modulo 2^16
+        ("place_s", "<u2"),  # of the last believed position
+        ("charge_s", "<u2"),  # of the last believed charge
+        ("jump_s", "<u2"),  # of the last jump, or since when one is forgotten
+        ("trips", "<u2"),
+        ("accuracy_fifths_m", "<u2"),  # what is shown only is kept in whole steps, see SHOWN
+        ("heading_hundredths_deg", "<u2"),
+        ("temperature_hundredths_c", "<u2"),
+        ("soh_hundredths_pct", "<u2"),
+        ("tyre_min_tenths_kpa", "<u2"),
+        ("flag_bits", "u1"),
+        ("city", "u1"),
+        ("model", "u1"),
+        ("firmware", "u1"),  # its place in Store.firmwares
+        ("clock_frames", "u1"),  # of the period, that agree with clock_low_ms; 0: none began
+        ("clock_others", "u1"),  # that are later
+        ("place_jumps", "u1"),
+        ("charge_jumps", "u1"),
+        ("phantoms", "u1"),  # intervals in a row in which only the speed says that it moves
         ("latitude_e7", "<i4"),
         ("longitude_e7", "<i4"),
-        ("locked_latitude_e7", "<i4"),
+        ("locked_latitude_e7", "<i4"),  # where it was locked; not ANCHORED: about where it has been since way_stuck_m counts
         ("locked_longitude_e7", "<i4"),
         ("locked_accuracy_m", "<f4"),
-        ("odometer_m", "<f8"),
-        ("fault_bits", "<u8"),
-        ("accuracy_m", "<f4"),
         ("speed_mps", "<f4"),
-        ("heading_deg", "<f4"),
         ("altitude_m", "<f4"),
         ("soc_pct", "<f4"),
         ("voltage_v", "<f4"),
         ("current_a", "<f4"),
-        ("temperature_c", "<f4"),
-        ("soh_pct", "<f4"),
         ("range_m", "<f4"),
-        ("tyre_min_kpa", "<f4"),
-        ("trips", "<u4"),
         ("duplicate", "<u4"),
         ("late", "<u4"),
         ("quarantined", "<u4"),
-        ("flag_bits", "u1"),
-        ("city", "u1"),
-        ("model", "u1"),
-        ("received", "<i8"),
-        ("missing", "<i8"),
-        ("firmware_version", "S16"),
+        ("odometer_m", "<f8"),
+        ("fault_bits", "<u8"),
         ("minute", MINUTE),
     ],
     align=True,
@@ -160,8 +190,10 @@ GAP: np.dtype[np.void] = np.dtype(
 )
 """Open gaps, sorted by (boot_id, first), and older boots of which the end is not known, sorted, with the highest seq seen."""
 
-DWELL: np.dtype[np.void] = np.dtype([("next", "<i4"), ("since_ms", "<i8", (DWELLS,)), ("first_offset", "<i8", (DWELLS,))], align=True)
-"""Since when each pending condition has been about to change."""
+DWELL: np.dtype[np.void] = np.dtype(
+    [("next", "<i4"), ("silent_ms", "<i8"), ("since_ms", "<i8", (DWELLS,)), ("first_offset", "<i8", (DWELLS,))], align=True
+)
+"""Since when each pending condition has been about to change; how long a vehicle had been silent that is about to be back."""
 
 TRIP: np.dtype[np.void] = np.dtype(
     [
@@ -218,6 +250,7 @@ HEADER: np.dtype[np.void] = np.dtype(
         ("live", "<i8"),
         ("free_slot", "<i8"),  # the last freed one; a freed record's `boot_id` points on
         ("marks", "<i8"),
+        ("firmwares", "<i8"),
         ("free", "<i8", (4,)),  # by Pool: the last freed block + 1
         ("used", "<i8", (4,)),  # blocks ever taken
         ("taken", "<i8", (4,)),  # blocks in use
@@ -247,6 +280,7 @@ class Store(NamedTuple):
     before: NDArray[Any]
     marks: NDArray[Any]
     dirty: NDArray[np.uint8]  # (blocks,) changed since they were last taken
+    firmwares: NDArray[np.bytes_]  # (FIRMWARES,) S16; the first header.firmwares are in use, the first of all is the unknown one
 
 
 class Told(NamedTuple):
@@ -269,6 +303,7 @@ class Out(NamedTuple):
 
     facts: NDArray[Any]
     windows: NDArray[Any]
+    believed: NDArray[Any]  # (2,) FRAME, a place for a frame without what is not believed: for rules and windows, for last good values
 
 
 def _records(dtype: np.dtype[np.void]) -> Any:
@@ -291,6 +326,7 @@ STORE_T = _tuple(
         _records(BEFORE),
         _records(MARK),
         types.uint8[::1],
+        types.CharSeq(FIRMWARE_BYTES)[::1],
     ],
     Store,
 )
@@ -298,7 +334,7 @@ TOLD_T = _tuple(
     [_records(PARAMETER), _records(VEHICLE), _records(MODEL), types.boolean[::1], CITIES_T, ZONES_T, POINTS_T, BYTES_T, INTS_T, INTS_T],
     Told,
 )
-OUT_T = _tuple([_records(FACT), _records(WINDOW)], Out)
+OUT_T = _tuple([_records(FACT), _records(WINDOW), _records(FRAME)], Out)
 
 
 def blank() -> NDArray[Any]:
@@ -308,6 +344,10 @@ def blank() -> NDArray[Any]:
     for name in ("latitude_e7", "longitude_e7", "locked_latitude_e7", "locked_longitude_e7"):
         record[name] = MISSING_E7
     for name, (dtype, *_) in (VEHICLE.fields or {}).items():
-        if dtype.kind == "f":
+        if dtype.base.kind == "f":
             record[name] = np.nan
+    for name in ("way_stuck_m", "charge_due_pct", "cadence_s"):
+        record[name] = 0
+    for name in SHOWN:
+        record[name] = SHOWN_NONE
     return record

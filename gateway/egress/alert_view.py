@@ -18,6 +18,7 @@ RULE_RANK = {
         (
             "crash",
             "over_temperature",
+            "area_outage",
             "theft",
             "tamper",
             "tipped",
@@ -148,7 +149,19 @@ def render(alert: Alert, *, now_ms: int) -> dict[str, Any]:
         "age_s": max(0, now_ms - alert.raised_ms) // 1000,
         "acknowledged": alert.acknowledged_ms is not None,
     }
-    common = ("device_id", "city", "zone", "vehicle_model", "latitude_deg", "longitude_deg", "battery_soc_pct", "late")
+    common = (
+        "device_id",
+        "city",
+        "zone",
+        "vehicle_model",
+        "latitude_deg",
+        "longitude_deg",
+        "battery_soc_pct",
+        "late",
+        "vehicles",
+        "devices",
+        "zones",
+    )
     shown |= {key: alert.data[key] for key in common if key in alert.data}
     optional = {"acknowledged_by": alert.acknowledged_by, "acknowledged_ms": alert.acknowledged_ms, "escalated_ms": alert.escalated_ms}
     shown |= {key: value for key, value in optional.items() if value is not None}

@@ -94,6 +94,7 @@ class Vehicle(_Form):
     boot_id: int
     seq: int
     firmware_version: str | None = None
+    sensors: list[str] = Field(description="What it senses badly now; such values are left out of windows, rules and models.")
 
 
 class VehicleList(_Form):
@@ -144,6 +145,9 @@ class Alert(_Form):
     longitude_deg: float | None = None
     battery_soc_pct: float | None = None
     late: bool | None = None
+    vehicles: int | None = Field(None, description="Silent vehicles of an area; devices and zones name the first 50.")
+    devices: list[str] | None = None
+    zones: list[str] | None = None
     evidence: dict[str, Any]
 
 

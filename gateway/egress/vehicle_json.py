@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetpulse.alerts.states import CONDITION_NAMES, EVENT_TYPE_NAMES, STATE_NAMES
+from fleetpulse.alerts.states import CONDITION_NAMES, EVENT_TYPE_NAMES, SENSOR_NAMES, STATE_NAMES
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.schema import Status
 from fleetpulse.gateway.egress.feed_items import uuid_of
@@ -54,6 +54,7 @@ class VehicleJson:
             "alerts": lambda column: _bits(column, CONDITION_NAMES),
             "maintenance": lambda column: _bits(column, CONDITION_NAMES),
             "fault_bits": _bit_numbers,
+            "sensors": lambda column: _bits(column, SENSOR_NAMES),
             "firmware_version": lambda column: [value.decode("utf-8", "replace") or None for value in column.tolist()],
         }
         self._columns: list[tuple[str, Callable[[NDArray[Any]], Column]]] = []

@@ -8,7 +8,7 @@ from fleetpulse.alerts.lifecycle import Lifecycle
 from fleetpulse.alerts.rules import RULES
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.state.facts import Condition
-from tests.alerts.story import CRASH, MISSING, OFFLINE, OUTSIDE, PARAMETERS, START_MS, Story, kinds, lifecycle, one
+from tests.alerts.story import CRASH, MISSING, OFFLINE, OUTSIDE, PARAMETERS, START_MS, Story, device, kinds, lifecycle, one
 
 TIPPED = (Condition.TIPPED, 88.0, 12.0)
 LOW = (Condition.LOW_BATTERY, 12.34, 15.0)
@@ -28,7 +28,7 @@ def test_an_alert_is_raised_and_cleared_under_one_id() -> None:
     assert story.lifecycle.alerts[0] == 0
 
 
-@pytest.mark.parametrize("condition", [c for c in Condition if RULES[c].alert])
+@pytest.mark.parametrize("condition", [c for c in Condition if RULES[c].alert and not RULES[c].by_city])
 def test_every_condition_with_an_alert_raises_its_own(condition: Condition) -> None:
     made = Story().raised(condition, 1.0, 2.0, 3.0, 4.0)
     assert ("alert.raised", RULES[condition].alert) in kinds(made)
@@ -119,18 +119,26 @@ def test_a_cleared_alert_no_longer_escalates_but_the_next_one_does() -> None:
     assert one(story.wait(1800), event.ALERT_ESCALATED)["alert_id"] == second["alert_id"]
 
 
-def test_missing_escalates_offline_and_both_are_cleared_together() -> None:
+def test_a_silence_is_told_to_the_city_which_raises_the_alert() -> None:
+    """The public state shows it here; a shard's own alerts do not know it."""
     story = Story()
-    offline = one(story.raised(*OFFLINE, timer=True), event.ALERT_RAISED)
-    assert offline["rule"] == "offline"
-    missing = one(story.raised(*MISSING, timer=True), event.ALERT_ESCALATED)
-    assert missing["alert_id"] == offline["alert_id"]
-    assert missing["severity"] == "critical"
-    assert missing["reason"] == "No telemetry for 25.0 h: it counts as missing."
-    assert missing["evidence"]["rule"] == "missing"
+    assert kinds(story.raised(*OFFLINE, timer=True)) == []
+    assert story.lifecycle.alerts[0] == 1 << Condition.OFFLINE
+    assert kinds(story.raised(*MISSING, timer=True)) == []
     assert story.lifecycle.alerts[0] == 1 << Condition.OFFLINE | 1 << Condition.MISSING
+    assert kinds(story.operate(Operation.ALERT_ACKNOWLEDGED, rule="offline")) == []
     assert kinds(story.cleared(*MISSING)) == []
-    assert kinds(story.cleared(*OFFLINE)) == [("alert.cleared", "offline")]
+    assert kinds(story.cleared(*OFFLINE, city=2)) == []
+    assert story.lifecycle.alerts[0] == 0
+    notes = story.lifecycle.take_notes()
+    assert [(note.kind, note.severity) for note in notes[:2]] == [("offline", "warning"), ("missing", "critical")]
+    assert [note.kind for note in notes[2:]] == ["acknowledged", "heard"]
+    assert {(note.city, note.device) for note in notes} == {(1, str(device(0)))}, "the city that was told first, until it is over"
+    assert notes[0].cause == f"deadline.{notes[0].time_ms}"
+    assert notes[0].since_ms == notes[0].time_ms - 700_000
+    assert notes[1].reason == "No telemetry for 25.0 h: it counts as missing."
+    assert (notes[2].by, notes[2].alert_id) == ("ada", "")
+    assert story.lifecycle.take_notes() == []
 
 
 def test_outside_the_city_escalates_an_open_geofence_alert_or_raises_one() -> None:
@@ -147,11 +155,11 @@ def test_outside_the_city_escalates_an_open_geofence_alert_or_raises_one() -> No
 
 def test_what_became_graver_must_be_acknowledged_anew() -> None:
     story = Story()
-    story.raised(*OFFLINE, timer=True)
-    story.operate(Operation.ALERT_ACKNOWLEDGED, rule="offline")
-    story.raised(*MISSING, timer=True)
+    story.raised(Condition.GEOFENCE, 3.0, 25.0, 4.0)
+    story.operate(Operation.ALERT_ACKNOWLEDGED, rule="geofence")
+    story.raised(*OUTSIDE)
     assert len(story.wait(1800)) == 1
-    assert kinds(story.operate(Operation.ALERT_ACKNOWLEDGED, rule="offline")) == [("alert.acknowledged", "offline")]
+    assert kinds(story.operate(Operation.ALERT_ACKNOWLEDGED, rule="geofence")) == [("alert.acknowledged", "geofence")]
 
 
 def test_acceleration_alone_is_a_warning_and_the_crash_bit_makes_it_critical() -> None:
@@ -226,4 +234,4 @@ def test_rules_of_alerts_are_those_of_the_schema() -> None:
     from fleetpulse.alerts import schemas
 
     known = schemas.load(event.ALERT_RAISED)["$defs"]["alert_rule"]["enum"]
-    assert set(rules_of_alerts()) == set(known) - {"battery_drain", "vibration", "battery_cluster"}
+    assert set(rules_of_alerts()) == set(known) - {"battery_drain", "vibration", "battery_cluster", "area_outage"}

@@ -5,8 +5,8 @@ import pytest
 
 from fleetpulse.alerts import event, evidence
 from fleetpulse.alerts.rules import RULES, judge
-from fleetpulse.state.facts import FACT, VALUE_NAMES, Cause, Condition, Fact
-from tests.alerts.story import CRASH, MISSING, OFFLINE, PARAMETERS, START_MS, UNRENTABLE, Story, bare, device, lifecycle, one, row
+from fleetpulse.state.facts import FACT, VALUE_NAMES, Cause, Condition, Fact, Sensor
+from tests.alerts.story import CRASH, OUTSIDE, PARAMETERS, START_MS, UNRENTABLE, Story, bare, device, lifecycle, one, row
 from tests.support import events
 
 
@@ -62,6 +62,14 @@ def test_a_sensor_alert_says_what_cannot_be(fields: int, clock_off_s: float, sen
     assert one(Story().raised(Condition.SENSOR, float(fields), clock_off_s), event.ALERT_RAISED)["reason"] == sentence
 
 
+def test_every_bad_sense_has_a_sentence_and_the_gravest_is_said() -> None:
+    said = [one(Story().raised(Condition.SENSOR, 0.0, 0.0, float(sense)), event.ALERT_RAISED)["reason"] for sense in Sensor]
+    assert len(set(said)) == len(Sensor) - 1, "a clock and a value out of range without their values are equal"
+    both = one(Story().raised(Condition.SENSOR, 0.0, -90.0, float(Sensor.CLOCK | Sensor.POSITION_STUCK)), event.ALERT_RAISED)
+    assert both["reason"] == "Its position stays while it rides on."
+    assert both["evidence"]["values"] == {"implausible_fields": 0, "clock_off_s": -90.0, "sensors": 3}
+
+
 def test_a_code_beyond_the_names_has_none() -> None:
     story = lifecycle()
     made = story.apply(row(Fact.RAISED, condition=Condition.TAMPER, city=200, vehicle_model=200, event_ms=START_MS), {})
@@ -109,18 +117,18 @@ def test_events_of_one_kind_and_one_cause_are_counted() -> None:
 @pytest.mark.parametrize("looked_at_before", [True, False])
 def test_a_timer_of_ours_and_one_of_the_kernel_at_the_same_moment_have_different_ids(looked_at_before: bool) -> None:
     """
-    offline raised            ours escalates it, the kernel's says missing
+    geofence raised           ours escalates it, the kernel's says that it left the city
     |--------- 1800 s --------|                                            both of cause deadline.<the same>
     """
     story = Story()
-    story.raised(*OFFLINE, timer=True)
+    story.raised(Condition.GEOFENCE, 2.0, 5.0, 1.0)
     due_ms = story.now_ms + 1_800_000
     if looked_at_before:
         story.wait(1800)
     story.now_ms = due_ms - 1000
     story.raised(Condition.TIPPED, 80.0, 10.0, slot=1)
     story.now_ms -= 1000
-    story.raised(*MISSING, timer=True, cause_ms=due_ms)
+    story.raised(*OUTSIDE, timer=True, cause_ms=due_ms)
     escalated = [e for e in story.events if e.type == event.ALERT_ESCALATED]
     assert [(e.cause, e.n) for e in escalated] == [(f"deadline.{due_ms}", 0), (f"deadline.{due_ms}", 1)]
 

@@ -145,7 +145,8 @@ def test_a_silent_car_that_is_given_up_stays_non_contactable() -> None:
     story.raised(*OFFLINE, timer=True)
     made = story.operate(Operation.DECOMMISSIONED)
     assert moves(made) == []
-    assert kinds(made) == [("alert.cleared", "offline")]
+    assert kinds(made) == []
+    assert [note.kind for note in story.lifecycle.take_notes()] == ["offline", "gone"]
     assert moves(story.cleared(*OFFLINE)) == [("comms_restored", "removed")]
 
 

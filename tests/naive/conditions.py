@@ -58,7 +58,7 @@ def said(
     city: int,
     picked_up: bool,
     anchor: tuple[int, int, float] | None,
-    clock_off: bool,
+    senses_badly: bool,
     fastest_mps: float | None,
     parameters: Parameters,
 ) -> Said:
@@ -94,7 +94,7 @@ def said(
         result[Condition.TIPPED] = "good"
     result[Condition.TAMPER] = "bad" if status & Status.TAMPER else "good"
     result[Condition.FAULT_CODE] = "bad" if frame["fault_bits"] else "good"
-    result[Condition.SENSOR] = "bad" if frame["implausible"] or clock_off else "good"
+    result[Condition.SENSOR] = "bad" if senses_badly else "good"
     pressures = tyres(frame)
     lowest = min(pressures)[0] if pressures else None
     result[Condition.TYRE_PRESSURE] = level(

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind, Status
-from fleetpulse.state.facts import Cause, Condition, Fact
+from fleetpulse.state.facts import Cause, Condition, Fact, Sensor
 from fleetpulse.state.parameters import CLEAR_DWELLS, RAISE_DWELLS, Parameters
-from tests.naive import blow, conditions
+from tests.naive import blow, conditions, health
 from tests.naive.conditions import Frame
 from tests.naive.minutes import Minute
 from tests.naive.places import city_at, distance_m
@@ -74,7 +74,7 @@ class NaiveShard:
             if start + self.parameters.window_ms + 60_000 <= self.stream_ms:
                 self.close(v, start)
         alive_ms = self.stream_ms - self.outage_ms
-        for condition, limit_s in ((Condition.OFFLINE, self.rules.offline_s), (Condition.MISSING, self.rules.missing_s)):
+        for condition, limit_s in ((Condition.OFFLINE, v.limit_ms(self.rules) / 1000), (Condition.MISSING, self.rules.missing_s)):
             if condition not in v.active and alive_ms - v.heard_alive_ms >= limit_s * 1000:
                 v.active.add(condition)
                 deadline_ms = round(v.heard_alive_ms + limit_s * 1000 + self.outage_ms)
@@ -151,6 +151,8 @@ class NaiveShard:
                     v.active.remove(condition)
                     v.dwells.pop(condition, None)
                     self.fact(v, Fact.CLEARED, condition, **cause)
+        elif operation in (Operation.CONNECTED, Operation.DISCONNECTED):
+            v.disconnected = operation is Operation.DISCONNECTED
         elif operation in (Operation.REBALANCE_PICK_UP, Operation.DECOMMISSIONED):
             v.picked_up = True
         elif operation in (Operation.DROP_OFF, Operation.RECOMMISSIONED):
@@ -169,6 +171,7 @@ class NaiveShard:
             v = self.vehicles[frame["device"]] = Vehicle(slot, frame["device"])
             v.boot = (frame["boot_id"], frame["seq"])
             v.heard_alive_ms = self.stream_ms - self.outage_ms
+        boot = v.boot[0]
         if v.auditor.check(frame["boot_id"], frame["seq"], frame["previous_last_seq"]):
             self.counters["duplicate"] += 1
             return
@@ -179,9 +182,17 @@ class NaiveShard:
         ahead_ms = time_ms - self.stream_ms
         if ahead_ms > 5 * 60_000 or -ahead_ms > 48 * 3_600_000:
             self.counters["quarantined.clock_ahead" if ahead_ms > 0 else "quarantined.too_old"] += 1
+            v.health.sensors |= Sensor.CLOCK
             self.settle(v, frame, self.stream_ms, {Condition.SENSOR: "bad"}, max(-FAR_MS, min(FAR_MS, ahead_ms)))
             return
-        time_ms = min(time_ms, self.stream_ms)
+        if v.boot[0] != boot:
+            v.clock.forget()
+        v.clock.learn(-ahead_ms, frame["status"], self.stream_ms, self.rules)
+        clock_off_ms = -v.clock.off_ms or max(0, ahead_ms)
+        v.health.sensors &= ~Sensor.CLOCK
+        if v.clock.off_ms or clock_off_ms > self.rules.clock_slack_s * 1000:
+            v.health.sensors |= Sensor.CLOCK
+        time_ms = min(time_ms + v.clock.off_ms, self.stream_ms)
         window_ms = self.parameters.window_ms
         start_ms = time_ms // window_ms * window_ms
         if (v.newest_ms is not None and v.newest_ms >= start_ms + window_ms + 2000) or self.stream_ms >= start_ms + window_ms + 60_000:
@@ -190,8 +201,9 @@ class NaiveShard:
         self.counters["processed"] += 1
         v.late_raised.clear()
         if v.newest_ms is None or time_ms >= v.newest_ms:
-            self.newest(v, frame, time_ms, start_ms, max(0, ahead_ms), previous_offset)
+            self.newest(v, frame, time_ms, start_ms, clock_off_ms, previous_offset)
         else:
+            frame = health.without(frame, health.left_out(v.health.sensors))
             v.windows.setdefault(start_ms, Minute(start_ms)).frames.append((time_ms, frame))
             told = conditions.at_any_age(frame, picked_up=v.picked_up, parameters=self.parameters)
             if Condition.CRASH in told and Condition.CRASH not in v.active:
@@ -199,16 +211,28 @@ class NaiveShard:
 
     def hear(self, v: Vehicle, frame: Frame) -> None:
         alive_ms = self.stream_ms - self.outage_ms
-        silent_s = (alive_ms - v.heard_alive_ms) / 1000
+        silent_ms = alive_ms - v.heard_alive_ms
         v.heard_alive_ms, v.offset = alive_ms, frame["offset"]
         if frame["model_id"]:
             known = [code for code, model in enumerate(self.parameters.models) if model is not None]
             v.model = frame["model_id"] if frame["model_id"] in known else 0
         self.counters["implausible"] += bin(frame["implausible"]).count("1")
-        for condition, limit_s in ((Condition.MISSING, self.rules.missing_s), (Condition.OFFLINE, self.rules.offline_s)):
-            if condition in v.active:
-                v.active.remove(condition)
-                self.fact(v, Fact.CLEARED, condition, frame=frame, event_ms=self.stream_ms, value=(silent_s, limit_s))
+        told: dict[str, Any] = {"frame": frame, "event_ms": self.stream_ms}
+        if Condition.MISSING in v.active:
+            v.active.remove(Condition.MISSING)
+            self.fact(v, Fact.CLEARED, Condition.MISSING, **told, value=(silent_ms / 1000, self.rules.missing_s))
+        if Condition.OFFLINE in v.active:
+            limit_ms = v.limit_ms(self.rules)
+            if v.back is None or silent_ms >= limit_ms:
+                v.back = (alive_ms, frame["offset"], silent_ms)
+            if alive_ms - v.back[0] >= self.rules.online_dwell_s * 1000:
+                _, first_offset, before_ms = v.back
+                v.active.remove(Condition.OFFLINE)
+                v.back = None
+                value = (before_ms / 1000, limit_ms / 1000)
+                self.fact(v, Fact.CLEARED, Condition.OFFLINE, **told, first_offset=first_offset, value=value)
+        v.learn_gap(frame["status"], silent_ms, self.rules)
+        v.disconnected = False
 
     def late(self, v: Vehicle, frame: Frame, time_ms: int) -> None:
         self.counters["late"] += 1
@@ -236,7 +260,10 @@ class NaiveShard:
         if condition is Condition.CRASH:
             v.active.add(condition)
 
-    def newest(self, v: Vehicle, frame: Frame, time_ms: int, start_ms: int, clock_off_ms: int, previous_offset: int) -> None:
+    def newest(self, v: Vehicle, said: Frame, time_ms: int, start_ms: int, clock_off_ms: int, previous_offset: int) -> None:
+        doubted = v.health.check(said, time_ms, self.before(v, said, time_ms), self.rules, model_of(self.parameters, v))
+        kept = health.without(said, doubted)
+        frame = health.without(said, doubted | health.left_out(v.health.sensors))
         if v.newest_ms is not None:
             self.interval(v, frame, v.newest_ms, time_ms, start_ms)
         for start in sorted(v.windows):
@@ -247,16 +274,18 @@ class NaiveShard:
         soc_before = v.good["soc"]
         v.status = frame["status"]
         for name, column in LAST_GOOD.items():
-            if frame[column] is not None:
-                v.good[name] = frame[column]
-        if frame["latitude_e7"] is not None and frame["longitude_e7"] is not None:
-            here = (frame["latitude_e7"], frame["longitude_e7"])
+            if kept[column] is not None:
+                v.good[name] = kept[column]
+        if kept["latitude_e7"] is not None and kept["longitude_e7"] is not None:
+            here = (kept["latitude_e7"], kept["longitude_e7"])
             v.city = city_at(self.parameters, v.city, *here)
             v.place = here
         if not conditions.stands_locked(frame, v.picked_up):
             v.anchor = None
         elif v.anchor is None:
             v.anchor = conditions.position(frame, self.parameters)
+            if v.anchor is not None:
+                v.health.pinned, v.health.way_stuck_m = (v.anchor[0], v.anchor[1]), 0.0
         self.follow_trip(v, frame, time_ms)
         soc = frame["battery_soc_pct"]
         idle = not frame["status"] & (Status.IN_USE | Status.CHARGING)
@@ -278,11 +307,27 @@ class NaiveShard:
             city=v.city,
             picked_up=v.picked_up,
             anchor=v.anchor,
-            clock_off=clock_off_ms > 0,
+            senses_badly=v.health.sensors != 0,
             fastest_mps=v.fastest_mps(),
             parameters=self.parameters,
         )
         self.settle(v, frame, time_ms, told, clock_off_ms)
+
+    def before(self, v: Vehicle, frame: Frame, time_ms: int) -> health.Before:
+        """What is known of the vehicle before its newest frame."""
+        if v.newest_ms is None:
+            return health.Before(None, 0.0, v.good, v.place, v.anchor is not None)
+        dt_ms = time_ms - v.newest_ms
+        return health.Before(dt_ms, self.energy_wh(v, frame, dt_ms / 1000), v.good, v.place, v.anchor is not None)
+
+    def energy_wh(self, v: Vehicle, frame: Frame, seconds: float) -> float:
+        """Taken from the battery since the newest frame."""
+
+        def power(voltage: float | None, current: float | None) -> float:
+            return -voltage * current if voltage is not None and current is not None and current < 0 and voltage > 0 else 0.0
+
+        mean_w = (power(v.good["voltage"], v.good["current"]) + power(frame["battery_voltage_v"], frame["battery_current_a"])) / 2
+        return mean_w * seconds / 3600 if seconds <= 60 else 0.0
 
     def interval(self, v: Vehicle, frame: Frame, before_ms: int, time_ms: int, start_ms: int) -> None:
         """What lies between the newest frame so far and this one: to the trip, and to the windows by their part of the time."""
@@ -304,12 +349,7 @@ class NaiveShard:
         rise_m = 0.0
         if short and moving and frame["altitude_m"] is not None and v.good["altitude"] is not None:
             rise_m = max(0.0, frame["altitude_m"] - v.good["altitude"])
-
-        def power(voltage: float | None, current: float | None) -> float:
-            return -voltage * current if voltage is not None and current is not None and current < 0 and voltage > 0 else 0.0
-
-        mean_w = (power(v.good["voltage"], v.good["current"]) + power(frame["battery_voltage_v"], frame["battery_current_a"])) / 2
-        energy_wh = mean_w * seconds / 3600 if short else 0.0
+        energy_wh = self.energy_wh(v, frame, seconds)
         if v.trip and v.trip.ended is None:
             v.trip.distance_m += way_m
             v.trip.energy_wh += energy_wh

@@ -53,6 +53,7 @@ def values(
         "battery_current_a": frame["battery_current_a"],
         "implausible_fields": float(frame["implausible"]),
         "clock_off_s": clock_off_ms / 1000,
+        "sensors": float(v.health.sensors),
     }
     if condition is Condition.THEFT:
         known["distance_m"] = conditions.displaced_m(frame, v.anchor, parameters)

@@ -3,10 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetpulse.codecs.schema import FIELDS
+import numpy as np
+
+from fleetpulse.codecs.schema import FIELDS, Status
 from fleetpulse.state.facts import Condition
+from fleetpulse.state.parameters import Rules
 from tests.naive.audit import SetAuditor
+from tests.naive.clocks import VehicleClock
 from tests.naive.conditions import Frame
+from tests.naive.health import Health
 from tests.naive.minutes import Minute
 
 LAST_GOOD = {
@@ -48,11 +53,32 @@ class Vehicle:
     good: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(LAST_GOOD))
     anchor: tuple[int, int, float] | None = None
     picked_up: bool = False
+    disconnected: bool = False
+    cadence_s: dict[bool, float] = field(default_factory=lambda: {False: 0.0, True: 0.0})  # by whether it is in use
+    back: tuple[int, int, int] | None = None  # heard again since when (alive), offset, after how long
+    clock: VehicleClock = field(default_factory=VehicleClock)
+    health: Health = field(default_factory=Health)
     active: set[Condition] = field(default_factory=set)
     dwells: dict[Condition, tuple[int, int]] = field(default_factory=dict)
     late_raised: set[Condition] = field(default_factory=set)
     trip: Trip | None = None
     windows: dict[int, Minute] = field(default_factory=dict)
+
+    def limit_ms(self, rules: Rules) -> int:
+        """Of silence, after which it is offline."""
+        least_s = min(rules.offline_disconnected_s, rules.offline_s) if self.disconnected else rules.offline_s
+        expected_ms = int(self.cadence_s[bool(self.status & Status.IN_USE)] * 1e3 * rules.offline_gaps)
+        return max(round(least_s * 1000), min(expected_ms, round(rules.offline_longest_s * 1000)))
+
+    def learn_gap(self, status: int, gap_ms: int, rules: Rules) -> None:
+        """A frame of `status` came so long after the one before; our outages do not count."""
+        if gap_ms <= 0:
+            return
+        in_use, longest_ms = bool(self.status & Status.IN_USE), rules.offline_longest_s * 1000
+        learned = self.cadence_s[in_use]
+        if gap_ms * 1e-3 > learned and gap_ms <= longest_ms and not status & Status.BACKLOG:
+            learned += 0.5 * (gap_ms * 1e-3 - learned)
+        self.cadence_s[in_use] = float(np.float32(learned * max(0.0, 1 - gap_ms / (12 * longest_ms))))
 
     def fastest_mps(self) -> float | None:
         """Within the window of the newest frame."""

@@ -281,5 +281,5 @@ def test_a_poll_that_does_not_follow_the_snapshot_is_refused() -> None:
 
 
 def test_a_snapshot_of_another_layout_is_refused() -> None:
-    with pytest.raises(StoredStateError, match="must be ZONE version 1"):
+    with pytest.raises(StoredStateError, match="must be ZONE version 2"):
         ZonePlanner.restored(b"\0" * 40, make)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +65,8 @@ MODELS = (
         battery_voltage_limit_v=36.0,
         crash_limit_mps2=60.0,
         swappable=True,
+        battery_wh=500.0,
+        range_m=50_000.0,
     ),
     None,
     SimpleNamespace(
@@ -75,14 +77,45 @@ MODELS = (
         battery_voltage_limit_v=300.0,
         crash_limit_mps2=80.0,
         swappable=False,
+        battery_wh=50_000.0,
+        range_m=300_000.0,
     ),
 )
 PARAMETERS = Parameters(
-    rules=Rules(offline_s=20, missing_s=40, evict_s=70, silence_jump_s=15, voltage_quiet_s=20),
+    rules=Rules(
+        offline_s=20,
+        offline_longest_s=20,
+        online_dwell_s=0,
+        missing_s=40,
+        evict_s=70,
+        silence_jump_s=15,
+        voltage_quiet_s=20,
+    ),
     models=MODELS,
     cities=(None, TOWN, VILLAGE),
     interval_ms=60_000,
 )
+NERVOUS = replace(
+    PARAMETERS,
+    rules=replace(
+        PARAMETERS.rules,
+        offline_longest_s=30,
+        offline_gaps=2,
+        offline_disconnected_s=10,
+        online_dwell_s=2,
+        sensor_dwell_s=10,
+        sensor_quiet_s=10,
+        clock_slack_s=2,
+        clock_learn_s=5,
+        stuck_position_m=60,
+        teleport_mps=400,
+        sensor_jumps=2,
+        jump_forget_s=30,
+        charge_frozen_pct=0.1,
+        charge_rate_pct_per_min=300,
+    ),
+)
+"""The same where senses are doubted soon, so that short logs show it."""
 PLACES = (
     (525_000_000, 134_000_000),  # in the middle of the town
     (525_000_900, 134_000_000),  # 10 m further north
@@ -136,6 +169,8 @@ STATUSES = (
     Status.LOCKED | Status.MOVING,
     Status.MOVING,
     Status.CHARGING,
+    Status.CHARGING | Status.MOVING,
+    Status.IN_USE | Status.BACKLOG,
     Status.TIPPED,
     Status.CRASH,
     Status.TAMPER,

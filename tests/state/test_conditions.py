@@ -255,7 +255,7 @@ def test_outside_of_the_service_area_counts_when_it_stands_or_is_ridden_not_when
 def test_a_vehicle_that_leaves_the_jurisdiction_stays_in_its_city_until_another_has_it() -> None:
     away: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 135_500_000}
     village: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 137_000_000}
-    story = Story().frame(0, **HERE).frame(10, **away).frame(20, **away).frame(30, **village)
+    story = Story().frame(0, **HERE).frame(700, **away).frame(710, **away).frame(1400, **village)
     result = story.result()
     outside = result.facts[result.facts["condition"] == Condition.OUTSIDE_JURISDICTION]
     assert [(f["fact"], f["city"]) for f in outside] == [(RAISED, 1), (CLEARED, 2)]

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from fleetpulse.codecs.schema import MISSING_E7
 from fleetpulse.codecs.tables import WINDOW
+from fleetpulse.state.parameters import Parameters
 from fleetpulse.state.shard import Shard
 from tests.naive.shard import NaiveShard
-from tests.state.logs import EXAMPLES, LOGS, PARAMETERS, Log, cut, packed, run
+from tests.state.logs import EXAMPLES, LOGS, NERVOUS, PARAMETERS, Log, cut, packed, run
+
+RULES = st.sampled_from((PARAMETERS, NERVOUS))
 
 
 def same(ours: float, theirs: float | None) -> bool:
@@ -43,9 +46,9 @@ def assert_same_window(ours: Any, theirs: dict[str, Any]) -> None:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(LOGS)
-def test_facts_windows_and_counters_are_those_of_the_naive_twin(log: Log) -> None:
-    shard, naive = Shard(0, PARAMETERS), NaiveShard(PARAMETERS)
+@given(LOGS, RULES)
+def test_facts_windows_and_counters_are_those_of_the_naive_twin(log: Log, parameters: Parameters) -> None:
+    shard, naive = Shard(0, parameters), NaiveShard(parameters)
     result = run(shard, [log.frames])
     assume(shard.counters["gaps_overflow"] == 0)  # the twin keeps any number; tests/state/test_audit.py says what overflow does
     naive.apply(log.frames)
@@ -62,9 +65,9 @@ def test_facts_windows_and_counters_are_those_of_the_naive_twin(log: Log) -> Non
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)
-@given(LOGS, st.lists(st.integers(0, 100), max_size=8))
-def test_however_the_log_is_cut_facts_and_windows_are_the_same_byte_for_byte(log: Log, at: list[int]) -> None:
-    one, other = Shard(0, PARAMETERS), Shard(0, PARAMETERS)
+@given(LOGS, RULES, st.lists(st.integers(0, 100), max_size=8))
+def test_however_the_log_is_cut_facts_and_windows_are_the_same_byte_for_byte(log: Log, parameters: Parameters, at: list[int]) -> None:
+    one, other = Shard(0, parameters), Shard(0, parameters)
     whole, parts = run(one, [log.frames]), run(other, cut(log.frames, at))
     assert packed(parts.facts) == packed(whole.facts)
     assert packed(parts.windows) == packed(whole.windows)
@@ -73,10 +76,10 @@ def test_however_the_log_is_cut_facts_and_windows_are_the_same_byte_for_byte(log
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)
-@given(LOGS, st.integers(0, 100))
-def test_a_restored_shard_goes_on_byte_for_byte(log: Log, at: int) -> None:
+@given(LOGS, RULES, st.integers(0, 100))
+def test_a_restored_shard_goes_on_byte_for_byte(log: Log, parameters: Parameters, at: int) -> None:
     before, after = cut(log.frames, [at])
-    shard, restored = Shard(0, PARAMETERS), Shard(0, PARAMETERS)
+    shard, restored = Shard(0, parameters), Shard(0, parameters)
     run(shard, [before])
     snapshot = shard.snapshot()
     restored.restore(snapshot)

@@ -15,7 +15,8 @@ def test_rules_take_what_the_settings_have_under_their_names() -> None:
 
 def test_the_settings_have_no_rule_that_the_kernel_does_not_know_and_no_other_default() -> None:
     defaults = Settings.model_validate({}).model_dump()
-    del defaults["escalate_s"]  # of alerts
+    for name in ("escalate_s", "offline_group_s", "outage_vehicles", "outage_together_s"):  # of alerts
+        del defaults[name]
     assert defaults == {name: getattr(Rules(), name) for name in defaults}
 
 

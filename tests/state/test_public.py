@@ -34,6 +34,7 @@ def test_last_good_values_stay_when_a_frame_lacks_them() -> None:
         "battery_temperature_c": 25, "battery_soh_pct": 97, "range_m": 20_000, "tyre_pressure_min_kpa": 290,
         "status": Status.IN_USE | Status.MOVING, "fault_bits": 0, "trip_hi": 5, "trip_lo": 7, "trips": 0, "received": 3, "duplicate": 1,
         "late": 0, "quarantined": 0, "missing": 0, "boot_id": 1, "seq": 1, "firmware_version": b"2.0.1",
+        "sensors": 0,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
     by_the_life_cycle = {"vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"}
@@ -58,6 +59,45 @@ def test_a_trip_is_named_while_it_goes_on() -> None:
 def test_more_missing_frames_than_the_column_holds() -> None:
     story = Story().frame(0, seq=2**32 - 1).frame(1, boot=2, seq=2**32 - 1)
     assert rows(story.shard())["missing"].tolist() == [2**32 - 1]
+
+
+def test_what_is_shown_only_is_exact_to_a_small_step() -> None:
+    """Fifths of a metre, hundredths of a degree (of heading and temperature) and of a per cent, tenths of a kPa; below zero too."""
+    (row,) = rows(
+        Story()
+        .frame(
+            0,
+            latitude_e7=0,
+            longitude_e7=0,
+            horizontal_accuracy_m=9_999.9,
+            heading_deg=359.996,
+            battery_temperature_c=-12.344,
+            battery_soh_pct=71.337,
+            tyre_pressure_front_left_kpa=171.26,
+        )
+        .shard()
+    )
+    shown = [
+        row[name] for name in ("horizontal_accuracy_m", "heading_deg", "battery_temperature_c", "battery_soh_pct", "tyre_pressure_min_kpa")
+    ]
+    assert np.allclose(shown, [10_000, 360, -12.34, 71.34, 171.3], atol=1e-4)
+    (row,) = rows(Story().frame(0).shard())
+    assert all(isnan(row[name]) for name in ("heading_deg", "battery_temperature_c", "battery_soh_pct", "tyre_pressure_min_kpa"))
+
+
+def test_firmware_versions_beyond_what_a_shard_can_name_are_unknown() -> None:
+    story = Story()
+    for i in range(300):
+        story.frame(0, who=1 + i, firmware_version=b"1.%d" % (i % 270))
+    versions = rows(story.shard())["firmware_version"].tolist()
+    assert versions[:255] == [b"1.%d" % i for i in range(255)]
+    assert versions[255:270] == [b""] * 15
+    assert versions[270:] == versions[:30]
+
+
+def test_when_it_was_last_heard_survives_our_outages() -> None:
+    story = Story().frame(0, who=1).tick(4000).tick(4001).frame(4001.5, who=2).tick(9000)
+    assert rows(story.shard())["last_heard_ms"].tolist() == [START_MS, START_MS + 4_001_500]
 
 
 def test_freed_slots_are_not_live() -> None:

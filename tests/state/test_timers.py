@@ -8,7 +8,10 @@ from tests.state.story import Story, cleared, names, raised
 
 RAISED, CLEARED, OFFLINE, MISSING = Fact.RAISED, Fact.CLEARED, Condition.OFFLINE, Condition.MISSING
 PARAMETERS = Parameters(
-    rules=Rules(offline_s=20, missing_s=40, evict_s=90, silence_jump_s=5), models=MODELS, cities=(None, TOWN), interval_ms=60_000
+    rules=Rules(offline_s=20, offline_longest_s=20, online_dwell_s=0, missing_s=40, evict_s=90, silence_jump_s=5),
+    models=MODELS,
+    cities=(None, TOWN),
+    interval_ms=60_000,
 )
 
 

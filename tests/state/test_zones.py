@@ -67,7 +67,7 @@ def test_candidates_are_available_or_out_of_charge_sorted_by_device() -> None:
 def test_a_vehicle_that_moved_is_counted_where_it_is_and_a_restored_shard_reports_the_same() -> None:
     shard = Story().frame(0, **A).shard()
     zones.report(shard, states(shard, AVAILABLE))
-    moved = Story().frame(0, **A).frame(5, **B).frames[1:]
+    moved = Story().frame(0, **A).frame(50, **B).frames[1:]
     run(shard, [moved])
     restored = Shard(0, PARAMETERS)
     restored.restore(shard.snapshot())

@@ -53,6 +53,7 @@ def _prepare() -> NDArray[Any]:
         mine["event_type"][here] = 11  # battery_low
         mine["alerts"][here] = 1
         mine["fault_bits"][here] = 1 << 63 | 1
+        mine["sensors"][here] = 0b1010
         mine["latitude_deg"][here] = np.nan
     return np.concatenate(ROWS)
 
@@ -144,6 +145,7 @@ def test_a_vehicle_is_shown_by_names_and_without_what_was_never_measured(running
     assert shown["status"] == ["locked", "gnss_fix"]
     assert shown["alerts"] == ["low_battery"]
     assert shown["fault_bits"] == [0, 63]
+    assert shown["sensors"] == ["position_stuck", "charge_frozen"]
     assert shown["firmware_version"] == "1.2.3"
     assert not shown.keys() & {"latitude_deg", "altitude_m", "heading_deg", "trip_id", "device_hi"}
     assert running.get(f"/v1/vehicles/{device(3)}")["alerts"] == ["battery_drain"], "alerts of models come from their events"

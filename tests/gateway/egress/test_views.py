@@ -174,6 +174,10 @@ def reports(city: str, counts: list[tuple[int, int, int, int, int]], *, end_ms: 
     return [item for item in items if isinstance(item, ZoneReport)]
 
 
+def test_what_shards_say_of_silent_vehicles_is_for_the_city_flow_alone() -> None:
+    assert feed_items.decode("fleet.zones", 1, 0, NOW_MS, b'{"table": "silence", "notes": []}', [], NAMES) is None
+
+
 def test_zone_counts_are_summed_over_shards_and_shown_when_all_have_reported() -> None:
     view, cell, other = ZoneView(), h3.str_to_int(ZONE), h3.str_to_int("881f1d4881fffff")
     for report in reports("berlin", [(cell, 0, 3, 0, 0), (cell, 2, 1, 0, 0), (cell, 255, 0, 2, 1), (other, 0, 1, 0, 0)], end_ms=NOW_MS):

@@ -1,0 +1,264 @@
+"""Silent vehicles of one city: the alert `offline`, or one alert `area_outage` for many that fell silent together. Pure.
+
+Shards say which vehicles are silent and heard again (alerts/notes.py). What they say is taken slice by slice of stream time, when every
+shard has said all of it, sorted by (stream time, device id); so the events do not depend on the order in which shards said it.
+
+A vehicle that is newly silent waits for a few slices. If by then enough others of its neighbourhood fell silent at about the same time, the
+area is the alarm, and those that follow join it; else the vehicle is. Slices are counted, not seconds: an outage of ours has none.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fleetpulse.alerts import areas, event
+from fleetpulse.alerts.event import Event
+from fleetpulse.alerts.notes import Note
+
+SLICE_MS = 10_000
+OFFLINE, AREA_OUTAGE = "offline", "area_outage"
+VERSION = "1"
+NAMED = 50
+"""Most vehicles and zones that an area's alert names."""
+
+
+@dataclass(frozen=True)
+class SilenceParameters:
+    """group_s       how long a silent vehicle waits for others
+    vehicles      as many that fell silent together are an outage of their area
+    together_s    what "together" means
+    escalate_s    after which an alert of one vehicle that nobody acknowledged escalates
+    h3_resolution of the zones
+    """
+
+    group_s: float = 30
+    vehicles: int = 5
+    together_s: float = 300
+    escalate_s: float = 1800
+    h3_resolution: int = 8
+
+
+@dataclass
+class Silent:
+    """A vehicle that counts as offline.
+
+    note         what says so; that it is missing replaces that it is offline
+    cell         where it is; 0: not known
+    waited       slices since it was told
+    alert_id     of its open alert, "" for none; outage: of the area's
+    deadline_ms  at which its alert escalates; 0: never (again)
+    """
+
+    note: Note
+    cell: int
+    waited: int = 0
+    alert_id: str = ""
+    outage: str = ""
+    severity: str = "warning"
+    reason: str = ""
+    raised_ms: int = 0
+    deadline_ms: int = 0
+    acknowledged: bool = False
+
+
+@dataclass
+class Outage:
+    """An area that is silent. began_ms: when the first of its vehicles fell silent; most: vehicles that were."""
+
+    zone: int
+    cells: list[int]
+    began_ms: int
+    raised_ms: int
+    most: int
+    acknowledged: bool = False
+
+
+@dataclass
+class Silences:
+    """The silent vehicles of a city ("": of none), by device id, and the outages of its areas by the id of their alert."""
+
+    city: str
+    parameters: SilenceParameters
+    silent: dict[str, Silent] = field(default_factory=dict)
+    outages: dict[str, Outage] = field(default_factory=dict)
+
+    def decide(self, end_ms: int, notes: Iterable[Note]) -> list[Event]:
+        """The events of the slice of stream time that ends at end_ms. notes: of all shards; those of one device in their order."""
+        events: list[Event] = []
+        for silent in self.silent.values():
+            silent.waited += 1
+        for note in sorted(notes, key=lambda note: (note.stream_ms, note.device)):
+            self._take(note, events)
+        self._end_outages(end_ms, events)
+        self._join()
+        self._find_outages(end_ms, events)
+        for device, silent in sorted(self.silent.items()):
+            if not silent.alert_id and not silent.outage and silent.waited * SLICE_MS >= self.parameters.group_s * 1000:
+                self._raise(device, silent, end_ms, events)
+        self._escalate(end_ms, events)
+        return events
+
+    def _take(self, note: Note, events: list[Event]) -> None:
+        silent = self.silent.get(note.device)
+        if note.kind in ("offline", "missing"):
+            if silent is None:
+                cell = areas.cell_of(note.common, self.parameters.h3_resolution)
+                self.silent[note.device] = Silent(note, cell)
+            else:
+                silent.note = note
+                if silent.alert_id and note.severity == "critical":
+                    silent.severity, silent.reason = note.severity, note.reason
+                    silent.acknowledged = False
+                    events.append(self._of_vehicle(event.ALERT_ESCALATED, note, silent, note.cause, note.time_ms))
+        elif silent is not None and note.kind == "acknowledged":
+            self._acknowledge(note, silent, events)
+        elif silent is not None:
+            del self.silent[note.device]
+            if silent.alert_id:
+                events.append(self._of_vehicle(event.ALERT_CLEARED, note, silent, note.cause, note.time_ms))
+
+    def _acknowledge(self, note: Note, silent: Silent, events: list[Event]) -> None:
+        if silent.alert_id:
+            if not silent.acknowledged and note.alert_id in ("", silent.alert_id):
+                silent.acknowledged, silent.deadline_ms = True, 0
+                events.append(self._of_vehicle(event.ALERT_ACKNOWLEDGED, note, silent, note.cause, note.time_ms, by=note.by))
+        elif silent.outage and note.alert_id == silent.outage:
+            outage = self.outages[silent.outage]
+            if not outage.acknowledged:
+                outage.acknowledged = True
+                events.append(self._of_area(event.ALERT_ACKNOWLEDGED, silent.outage, note.cause, note.time_ms, note.stream_ms, by=note.by))
+
+    def _raise(self, device: str, silent: Silent, end_ms: int, events: list[Event]) -> None:
+        note = silent.note
+        silent.alert_id = event.event_id(event.ALERT_RAISED, device, OFFLINE, note.cause)
+        silent.severity, silent.reason, silent.raised_ms = note.severity, note.reason, note.time_ms
+        silent.deadline_ms = end_ms + round(self.parameters.escalate_s * 1000)
+        events.append(self._of_vehicle(event.ALERT_RAISED, note, silent, note.cause, note.time_ms))
+
+    def _escalate(self, end_ms: int, events: list[Event]) -> None:
+        due = [(s.deadline_ms, device) for device, s in self.silent.items() if 0 < s.deadline_ms <= end_ms]
+        for deadline_ms, device in sorted(due):
+            silent = self.silent[device]
+            silent.deadline_ms, silent.severity = 0, "critical"
+            unanswered = f"Nobody acknowledged it for {self.parameters.escalate_s / 60:g} min. "
+            silent.reason = unanswered + silent.reason.removeprefix(unanswered)
+            events.append(self._of_vehicle(event.ALERT_ESCALATED, silent.note, silent, f"deadline.{deadline_ms}", deadline_ms))
+
+    # areas
+
+    def _end_outages(self, end_ms: int, events: list[Event]) -> None:
+        """An outage is over when too few of its vehicles are silent still; they wait as if they had just fallen silent."""
+        members: dict[str, list[Silent]] = {alert_id: [] for alert_id in self.outages}
+        for silent in self.silent.values():
+            if silent.outage:
+                members[silent.outage].append(silent)
+        counted: dict[int, int] = {}
+        for alert_id in sorted(self.outages):
+            if len(members[alert_id]) < self.parameters.vehicles:
+                zone = self.outages[alert_id].zone
+                n = counted[zone] = counted.get(zone, -1) + 1
+                events.append(self._of_area(event.ALERT_CLEARED, alert_id, f"deadline.{end_ms}", end_ms, end_ms, n=n))
+                del self.outages[alert_id]
+                for silent in members[alert_id]:
+                    silent.outage, silent.waited = "", 0
+
+    def _free(self) -> list[tuple[int, int, str]]:
+        """(cell, fell silent at, device id) of vehicles without an alert, whose place is known; sorted."""
+        return sorted((s.cell, s.note.since_ms, device) for device, s in self.silent.items() if s.cell and not s.alert_id and not s.outage)
+
+    def _join(self) -> None:
+        """Let vehicles that fell silent when and where an outage is become part of it."""
+        if not self.outages:
+            return
+        together_ms = self.parameters.together_s * 1000
+        around = {alert_id: areas.around(outage.cells) for alert_id, outage in sorted(self.outages.items())}
+        for cell, since_ms, device in self._free():
+            for alert_id, cells in around.items():
+                outage = self.outages[alert_id]
+                if cell in cells and abs(since_ms - outage.began_ms) <= together_ms:
+                    self.silent[device].outage = alert_id
+                    outage.cells = sorted({*outage.cells, cell})
+                    outage.most += 1
+                    break
+
+    def _find_outages(self, end_ms: int, events: list[Event]) -> None:
+        if not self.city:
+            return
+        groups = areas.groups(self._free(), together_ms=round(self.parameters.together_s * 1000))
+        counted: dict[int, int] = {}
+        for group in groups:
+            members = [self.silent[device] for device in group]
+            ripe = any(s.waited * SLICE_MS >= self.parameters.group_s * 1000 for s in members)
+            if len(group) < self.parameters.vehicles or not ripe:
+                continue
+            zone = areas.fullest([s.cell for s in members])
+            n = counted[zone] = counted.get(zone, -1) + 1
+            alert_id = event.event_id(event.ALERT_RAISED, f"{zone:x}", AREA_OUTAGE, f"deadline.{end_ms}", n)
+            began_ms = min(s.note.since_ms for s in members)
+            self.outages[alert_id] = Outage(zone, sorted({s.cell for s in members}), began_ms, end_ms, len(members))
+            for silent in members:
+                silent.outage = alert_id
+            events.append(self._of_area(event.ALERT_RAISED, alert_id, f"deadline.{end_ms}", end_ms, end_ms, n=n))
+
+    # events
+
+    def _of_vehicle(self, type_: str, note: Note, silent: Silent, cause: str, time_ms: int, **more: Any) -> Event:
+        data = {
+            **note.common,
+            "alert_id": silent.alert_id,
+            "rule": OFFLINE,
+            "severity": silent.severity,
+            "reason": silent.reason,
+            "raised_ms": silent.raised_ms,
+            **more,
+            "evidence": note.evidence,
+        }
+        return Event(type_, note.device, OFFLINE, cause, time_ms, data)
+
+    def _of_area(self, type_: str, alert_id: str, cause: str, time_ms: int, end_ms: int, *, n: int = 0, **more: Any) -> Event:
+        outage = self.outages[alert_id]
+        devices = sorted(device for device, s in self.silent.items() if s.outage == alert_id)
+        zone, minutes = f"{outage.zone:x}", self.parameters.together_s / 60
+        if type_ == event.ALERT_CLEARED:
+            reason = f"Of {outage.most} vehicles that fell silent here together, {len(devices)} are silent still."
+        else:
+            reason = (
+                f"{len(devices)} vehicles in {len(outage.cells)} zones around here fell silent within {minutes:g} min: "
+                "look at the mobile network before the vehicles."
+            )
+        data = {
+            **({"city": self.city} if self.city else {}),
+            "zone": zone,
+            "alert_id": alert_id,
+            "rule": AREA_OUTAGE,
+            "severity": "critical",
+            "reason": reason,
+            "raised_ms": outage.raised_ms,
+            "vehicles": len(devices),
+            "devices": devices[:NAMED],
+            "zones": [f"{cell:x}" for cell in outage.cells[:NAMED]],
+            **more,
+            "evidence": {
+                "rule": AREA_OUTAGE,
+                "version": VERSION,
+                "values": {"vehicles": len(devices), "limit": self.parameters.vehicles, "most": outage.most},
+                "recorded_ms": end_ms,
+                "window": {"start_ms": outage.began_ms, "end_ms": max(end_ms, outage.began_ms)},
+            },
+        }
+        return Event(type_, zone, AREA_OUTAGE, cause, time_ms, data, n)
+
+    # snapshot
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain JSON values. The inverse is restore."""
+        return {
+            "silent": [[device, asdict(silent)] for device, silent in sorted(self.silent.items())],
+            "outages": [[alert_id, asdict(outage)] for alert_id, outage in sorted(self.outages.items())],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        make: Callable[[dict[str, Any]], Silent] = lambda values: Silent(**{**values, "note": Note(**values["note"])})  # noqa: E731
+        self.silent = {device: make(values) for device, values in state["silent"]}
+        self.outages = {alert_id: Outage(**values) for alert_id, values in state["outages"]}
