@@ -106,6 +106,12 @@ class _Client(paho.Client):
         self.wire = _Wire(sock)
         return self.wire
 
+    def unheard(self) -> None:
+        """Nothing is read, by our own will: that no answer to a ping has come does not tell that the broker is gone. Pings go on."""
+        self._ping_t = 0.0
+        with self._msgtime_mutex:
+            self._last_msg_in = time.monotonic()
+
     def _handle_publish(self) -> MQTTErrorCode:
         try:
             publish = decode_publish(self._in_packet["command"], bytes(self._in_packet["packet"]))
@@ -167,6 +173,8 @@ class Link:
         ready = select.select([wire] if taking else [], [wire] if wire.out else [], [], wait_s)
         if taking and (ready[0] or self._more):
             self._read(wire, read)
+        if not taking:
+            self._client.unheard()
         if self._client.want_write():  # what paho's callbacks asked for: SUBSCRIBE, DISCONNECT
             self._client.loop_write()
         if now >= self._misc_at:

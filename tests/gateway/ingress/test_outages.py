@@ -12,6 +12,7 @@ from fleetpulse.config.settings import Settings
 from fleetpulse.flows import topics
 from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt, free_port
 from fleetpulse.gateway.ingress import bridge as bridge_module
+from fleetpulse.gateway.ingress import mqtt as mqtt_module
 from tests.support.ingress import Sender, batch, records, running, until, values, vehicle
 
 AWAY, BACK = "Kafka is away; vehicles' messages wait unacknowledged", "Kafka is back"
@@ -115,6 +116,23 @@ def test_while_mqtt_is_away_no_ticks_are_written_and_afterwards_all_goes_on(fixe
             assert until(lambda: len(sender.answers) == 1)
         assert bridge.totals.connections_lost == 1
     assert values(fixed_deployment) == [batch(_DEVICE, 1)]
+
+
+def test_a_bridge_that_takes_nothing_more_keeps_its_connection(
+    fixed_deployment: Settings, fixed_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rumqttd sends more than Receive Maximum, so that the broker's answers to pings stand unread behind messages."""
+    monkeypatch.setattr(mqtt_module, "KEEPALIVE_S", 1)
+    small = fixed_deployment.model_copy(update={"bridge": fixed_deployment.bridge.model_copy(update={"receive_maximum": 10})})
+    with running(small) as bridge, Sender(fixed_deployment.mqtt.port) as sender:
+        fixed_kafka.kill()
+        _send(sender, *range(1, 51))
+        assert until(lambda: bridge.levels().messages_in_flight == 11)
+        assert not until(lambda: bridge.totals.connections_lost > 0, limit_s=5)
+        fixed_kafka.start()
+        topics.ensure(fixed_deployment, limit_s=10)
+        assert until(lambda: len(sender.answers) == 50, limit_s=60)
+        assert bridge.totals.connections_lost == 0
 
 
 def test_more_than_receive_maximum_is_not_taken(fixed_deployment: Settings, fixed_kafka: EmbeddedKafka) -> None:
