@@ -28,7 +28,11 @@ def page(report: dict[str, Any]) -> str:
     """The page as Markdown."""
     figures = {result["name"]: result for result in report["results"]}
     machine = report["machine"]
-    parts = [_HEAD.format(more="" if report["seed"] == 1 else f" --seed {report['seed']}")]
+    only = report["notes"].get("parts", "").removesuffix(" alone")
+    more = "".join(f" --only {part}" for part in only.split(", ") if part)
+    parts = [_HEAD.format(more=more + ("" if report["seed"] == 1 else f" --seed {report['seed']}"))]
+    if only:
+        parts.append(f"**This page holds the parts {only} alone; the others were not run.**\n")
     notes = [f"{name}: {text}" for name, text in sorted({**report["notes"], **report["skipped"]}.items())]
     parts.append(f"Machine: {machine['cores']} x {machine['cpu']}, Python {machine['python']}; " + "; ".join(notes) + ".\n")
     parts.append("## Targets\n\n| | holds |\n|---|---|")

@@ -15,6 +15,10 @@ PARTS = {"crash": crash_part.run, "nab": series_part.run, "dublin": dublin_part.
 
 def run(options: Options, report: Report) -> None:
     """Parts `crash`, `nab`, `dublin`, `fleet` (of it alone: `days`, `weeks`)."""
+    if options.only:
+        report.notes["parts"] = f"{', '.join(options.only)} alone"
+    if options.tuning:
+        report.notes["set"] = "tuning: seeds and strengths that thresholds may be chosen on"
     for name, part in PARTS.items():
         if options.wants(name) or (name == "fleet" and any(options.wants(each) for each in ("days", "weeks"))):
             options.say(f"quality.{name}")
