@@ -10,9 +10,11 @@ from fleetpulse.config.settings import Settings
 HEAD = """# Settings
 
 A deployment's settings stand in one TOML file, `config/fleet.toml` or the one that `FLEETPULSE_CONFIG` names. Every key has the
-default given here; `FLEETPULSE_<SECTION>__<KEY>` in the environment overrides the file. A wrong value ends a command with exit
-code 2 and one line that names file, key, value and range. Vehicle models stand in `config/models.toml`, cities with their zones
-in `config/cities/*.geojson`. Units are in the names.
+default given here; `FLEETPULSE_<SECTION>__<KEY>` in the environment overrides the file. Secrets need stand in neither:
+`FLEETPULSE_SECRETS_DIR` names a folder with one file a setting, `<section>__<key>` (`mqtt__password`, `notify__webhook_secret`,
+`kafka__options__sasl.password`), which overrides the file and is overridden by the environment. A wrong value ends a command with exit
+code 2 and one line that names file, key, value (unless it may be secret) and range. Vehicle models stand in `config/models.toml`,
+cities with their zones in `config/cities/*.geojson`. Units are in the names.
 
 This page is made from `config/settings.py` by `python -m fleetpulse.config.reference`; a test compares.
 """

@@ -1,4 +1,4 @@
-"""Typed settings of one deployment: `fleet.toml`, overridden by FLEETPULSE_* variables. No behaviour beyond checking.
+"""Typed settings of one deployment: `fleet.toml`, overridden by secrets (secrets.py) and FLEETPULSE_* variables. No behaviour but checking.
 
 `load()` gives the settings or a ConfigError of one sentence: what must hold, what was got, in which file and line.
 """
@@ -9,11 +9,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_serializer, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from fleetpulse.config import secrets
 
 CONFIG_DIR = Path(__file__).resolve().parent
 DEFAULT_FILE = CONFIG_DIR / "fleet.toml"
+SECRETS_DIR = "FLEETPULSE_SECRETS_DIR"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -25,7 +28,7 @@ class ConfigError(Exception):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Deployment(_Section):
@@ -59,8 +62,12 @@ class Kafka(_Section):
     bootstrap_servers: str = "127.0.0.1:9092"
     partitions: int = Field(16, ge=1, le=1024)
     replication_factor: int = Field(1, ge=1, le=7)
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field({}, repr=False)
     options_file: Path | None = None
+
+    @field_serializer("options", when_used="json")
+    def _masked(self, options: dict[str, str]) -> dict[str, str]:
+        return dict.fromkeys(options, "**********")
 
 
 class Mqtt(_Section):
@@ -135,9 +142,9 @@ class Notify(_Section):
     groups of event types) go to a webhook as CloudEvents batches, signed with HMAC-SHA-256 when there is a `webhook_secret`.
     """
 
-    alertmanager_url: AnyHttpUrl | None = None
+    alertmanager_url: AnyHttpUrl | None = Field(None, repr=False)
     resend_s: float = Field(60.0, ge=1, le=3600)
-    webhook_url: AnyHttpUrl | None = None
+    webhook_url: AnyHttpUrl | None = Field(None, repr=False)
     webhook_types: tuple[str, ...] = ("vehicle.alert", "vehicle.maintenance")
     webhook_secret: SecretStr | None = None
 
@@ -247,7 +254,9 @@ class Detect(_Section):
 class Settings(BaseSettings):
     """All of it. Environment: FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS=... overrides [kafka] bootstrap_servers."""
 
-    model_config = SettingsConfigDict(env_prefix="FLEETPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FLEETPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     deployment: Deployment = Deployment()  # type: ignore[call-arg]
     clock: ClockSettings = ClockSettings()  # type: ignore[call-arg]
@@ -289,6 +298,9 @@ def _where(file: Path, key: str) -> str:
     variable = "FLEETPULSE_" + key.upper().replace(".", "__")
     if variable in os.environ:
         return f"environment variable {variable}"
+    secret = Path(os.environ.get(SECRETS_DIR) or os.devnull) / key.replace(".", "__", 2 if key.startswith("kafka.options.") else 1)
+    if secret.is_file():
+        return str(secret)
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -303,16 +315,23 @@ def one_line(error: ValidationError, file: Path) -> ConfigError:
     """The first of a validation's errors as one sentence with its place."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"
-    secret = re.search("password|secret|token", key)
+    secret = "." not in key or re.search("password|secret|token|options|url", key)  # a whole section holds them too
     got = "" if secret or first["type"] in ("missing", "extra_forbidden", "value_error") else f"; got {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
     return ConfigError(f"{key}: {message}{got} ({_where(file, key)})")
 
 
 def load(file: Path | None = None) -> Settings:
-    """Settings from `file` (default: the fleet.toml shipped in config/) and the environment. Raises ConfigError."""
+    """Settings from `file` (default: the fleet.toml shipped in config/), secrets and the environment. Raises ConfigError."""
     file = file or Path(os.environ.get("FLEETPULSE_CONFIG", DEFAULT_FILE))
+    folder = os.environ.get(SECRETS_DIR)
     try:
-        return Settings(**read_toml(file))
+        values = read_toml(file)
+        return Settings(**(secrets.over(values, secrets.read(Path(folder))) if folder else values))
     except ValidationError as error:
         raise one_line(error, file) from None
+    except secrets.SecretsError as error:
+        raise ConfigError(str(error)) from None
+    except SettingsError as error:
+        section = "".join(re.findall(r'field "(\w+)"', str(error))).upper() or "..."
+        raise ConfigError(f"the environment variables FLEETPULSE_{section}__* must be JSON where a list or a table is wanted") from None

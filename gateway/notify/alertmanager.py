@@ -14,6 +14,7 @@ import structlog
 
 from fleetpulse.config.settings import Settings
 from fleetpulse.gateway.egress.alert_view import Alert, AlertView
+from fleetpulse.gateway.notify.shown import place, reason
 
 log = structlog.get_logger()
 
@@ -61,9 +62,12 @@ class AlertmanagerPush:
     """
 
     def __init__(self, settings: Settings, alerts: AlertView, ready: Callable[[], bool]) -> None:
+        assert settings.notify.alertmanager_url is not None, "it is made for one"
         self._notify = settings.notify
+        self._url = settings.notify.alertmanager_url
         self._deployment = settings.deployment.name
-        self._gateway = f"http://{settings.gateway.host}:{settings.gateway.port}"
+        scheme = "http" if settings.gateway.certificate_file is None else "https"
+        self._gateway = f"{scheme}://{settings.gateway.host}:{settings.gateway.port}"
         self._alerts = alerts
         self._ready = ready
         self._known: dict[str, tuple[Alert, Labels, int]] = {}  # alert id -> what Alertmanager has of it, and its version
@@ -76,7 +80,7 @@ class AlertmanagerPush:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
         next_full = loop.time()
-        async with httpx.AsyncClient(base_url=str(self._notify.alertmanager_url), timeout=TIMEOUT_S) as client:
+        async with httpx.AsyncClient(base_url=str(self._url), timeout=TIMEOUT_S) as client:
             while True:
                 if self._ready():
                     full = loop.time() >= next_full
@@ -122,7 +126,7 @@ class AlertmanagerPush:
         except httpx.HTTPError as error:
             self.failed += 1
             if not self._away:
-                log.warning("Alertmanager does not take alerts; trying again", url=str(self._notify.alertmanager_url), error=_text(error))
+                log.warning("Alertmanager does not take alerts; trying again", url=place(self._url), error=reason(error))
             self._away = True
             return False
         if self._away:
@@ -130,13 +134,6 @@ class AlertmanagerPush:
         self._away = False
         self.sent += len(bodies)
         return True
-
-
-def _text(error: httpx.HTTPError) -> str:
-    """What the server said, if it said something."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"{error.response.status_code} {error.response.text[:200]}"
-    return str(error) or type(error).__name__
 
 
 def _batches(values: list[Any]) -> Iterable[list[Any]]:

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 from fleetpulse.config.settings import Settings
 from fleetpulse.gateway.egress.event_log import CursorError, Filter, types_of
 from fleetpulse.gateway.egress.streams import Batch, Follower, Streams
+from fleetpulse.gateway.notify.shown import place, reason
 
 log = structlog.get_logger()
 
@@ -40,7 +41,9 @@ class Webhook:
     """
 
     def __init__(self, settings: Settings, streams: Streams, file: Path) -> None:
+        assert settings.notify.webhook_url is not None, "it is made for one"
         self._notify = settings.notify
+        self._url = settings.notify.webhook_url
         self._streams = streams
         self._file = file
         self._types = tuple(type_ for name in settings.notify.webhook_types for type_ in types_of(name))
@@ -85,16 +88,16 @@ class Webhook:
         ):
             with attempt:
                 try:
-                    answer = await client.post(str(self._notify.webhook_url), content=content, headers=headers)
+                    answer = await client.post(str(self._url), content=content, headers=headers)
                     answer.raise_for_status()
                 except httpx.HTTPError as error:
                     if not _passing(error):
                         self.refused += len(batch.events)
-                        log.error("the webhook refuses events; they are left behind", events=len(batch.events), error=str(error))
+                        log.error("the webhook refuses events; they are left behind", events=len(batch.events), error=reason(error))
                         return
                     self.failed += 1
                     if not said:
-                        log.warning("the webhook does not take events; trying again", url=str(self._notify.webhook_url), error=str(error))
+                        log.warning("the webhook does not take events; trying again", url=place(self._url), error=reason(error))
                         said = True
                     raise
         self.sent += len(batch.events)
