@@ -1,7 +1,8 @@
 """Real series of the Numenta Anomaly Benchmark through the model of a single series, beside a windowed Gaussian in the same run.
 
-One limit for all series, chosen once on half of them (every other one by name); the figures are of all, and of the half that was never
-looked at. The baseline is NAB's (Gaussian of the last 6,400 values, renewed every 1,000), with the limit that is best for it on all series.
+One limit for all series. Limit and parameters are the best of a grid on half of the series (every other one of the file list); the figures
+are of all, and of the other half, which took no part in that choice; the model's design, though, was made with all in view. The baseline
+is NAB's (Gaussian of the last 6,400 values, renewed every 1,000), with the limit that is best for it on all series.
 """
 
 import os
