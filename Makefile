@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(shell git ls-files 'codecs/*.py' 'state/*.py' 'flows/librdkafka.py' 'flows/native.py' 'vehicle_agent/*.py')
 PRODUCT := config codecs state models alerts operators flows gateway vehicle_agent
-SOURCES := $(PRODUCT) bench tests
+SOURCES := $(PRODUCT) bench tests .ci
 
-.PHONY: help setup demo test test-integration coverage check format bench bench-rivals chaos lock clean
+.PHONY: help setup demo test test-integration coverage check audit format bench bench-rivals chaos lock clean
 
 help:
 	@echo "make demo [VEHICLES=N] [DURATION=S] [SPEED=X] [REPORT=FILE]   the whole system on this machine, live"
 	@echo "make test | coverage | check | format                       tests; lines seen by them; lint, types, import rules; reformat"
+	@echo "make audit                                                  known vulnerabilities of what is pinned (part of check)"
 	@echo "make test-integration                                       tests on Apache Kafka, Mosquitto, Prometheus, Alertmanager (fetched)"
 	@echo "make bench | bench-rivals                                   load benchmarks; the same task in other systems"
 	@echo "make chaos [KILLS=N] [SEED=S]                               kill anything at any time; then nothing is lost and nothing doubled"
@@ -55,6 +56,10 @@ check: $(VENV)/.installed
 	$(BIN)/mypy src tests
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -c pyproject.toml -r $(PRODUCT)
+	$(MAKE) --no-print-directory audit
+
+# known vulnerabilities of what is pinned; where no advisory service answers it says so and passes, unless AUDIT=required
+audit: $(VENV)/.installed
 	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/.installed
