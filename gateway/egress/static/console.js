@@ -1,5 +1,5 @@
 // The console page: numbers, alerts, lists, events, one vehicle. Polls the numbers; alerts and events come by Server-Sent Events.
-import { NUMBER, SHORT, ask, at, chips, clock, coordinate, el, hhmmss, nowMs, percent, repeat, send, short, soon, span, title, toast, words } from "./dom.js";
+import { NUMBER, SHORT, ask, at, chips, clock, coordinate, el, hhmmss, nowMs, percent, repeat, send, short, signOut, soon, span, subject, title, toast, words } from "./dom.js";
 import { refreshMap, setCounts, setTargets, startMap } from "./map.js";
 
 const FLEET_MS = 2000, MAP_MS = 3000, LISTS_MS = 15000, EVENTS_SHOWN = 40, SAMPLES = 60;
@@ -223,8 +223,16 @@ async function show(id) {
 at("drawer-close").addEventListener("click", () => { at("drawer").hidden = true; });
 document.addEventListener("keydown", (key) => { if (key.key === "Escape") at("drawer").hidden = true; });
 at("search").addEventListener("submit", (submit) => { submit.preventDefault(); const id = at("search-id").value.trim(); if (id) show(id); });
-try { at("who").value = localStorage.getItem("fleetpulse.who") || "operator"; } catch { /* storage may be forbidden */ }
-at("who").addEventListener("change", () => { try { localStorage.setItem("fleetpulse.who", at("who").value); } catch { /* the same */ } });
+const me = subject();
+if (me === null) {
+  try { at("who").value = localStorage.getItem("fleetpulse.who") || "operator"; } catch { /* storage may be forbidden */ }
+  at("who").addEventListener("change", () => { try { localStorage.setItem("fleetpulse.who", at("who").value); } catch { /* the same */ } });
+} else { // whoever the token speaks of, whatever stands here
+  at("who").value = me;
+  at("who").readOnly = true;
+  at("sign-out").hidden = false;
+  at("sign-out").addEventListener("click", signOut);
+}
 
 // ---------------------------------------------------------------- begin
 async function begin() {

@@ -41,8 +41,21 @@ setInterval(() => {
 
 // ---------------------------------------------------------------- talking to the gateway
 const TOKEN = "fleetpulse.token";
+let token = null; // kept until the tab is closed; sent as a header alone, so that no page makes a browser send it
+try { token = sessionStorage.getItem(TOKEN); } catch { /* storage may be forbidden */ }
+export function signOut() {
+  try { sessionStorage.removeItem(TOKEN); } catch { /* the same */ }
+  location.reload();
+}
+// Whom the token speaks of, to be shown; null without one. The gateway checks it, not this.
+export function subject() {
+  try {
+    const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)).sub;
+  } catch { return null; }
+}
 export async function send(path, options = {}) {
-  const headers = new Headers(options.headers), token = sessionStorage.getItem(TOKEN);
+  const headers = new Headers(options.headers);
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const answer = await fetch(path, { ...options, headers });
   if (answer.status === 401 && !at("login").open) {
@@ -53,7 +66,7 @@ export async function send(path, options = {}) {
 }
 at("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, at("login-token").value.trim());
+  try { sessionStorage.setItem(TOKEN, at("login-token").value.trim()); } catch { at("login-why").textContent = "The browser must let this page keep it: session storage is off."; return; }
   location.reload();
 });
 export async function ask(path, options) {
