@@ -214,7 +214,8 @@ def _fetch() -> Any:
             pointer = _pointer(builder, arguments[0], arguments[1], ir.IntType(8))
             word = ir.IntType(32)
             function = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
-            prefetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")
+            insert: Any = cgutils.get_or_insert_function
+            prefetch = insert(builder.module, function, "llvm.prefetch.p0")
             builder.call(prefetch, [pointer, word(0), word(3), word(1)])  # for reading, to keep in all caches, data
             return context.get_dummy_value()
 

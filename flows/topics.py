@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
@@ -58,7 +59,8 @@ def ensure(settings: Settings, *, limit_s: float | None = None, stopped: Callabl
     stopped  asked now and then: whether to wait no longer; the topics may then be missing
     Raises ConfigError when a topic exists with another number of partitions, or Kafka refuses for good (authorisation, replicas).
     """
-    admin = AdminClient({**kafka.client(settings), "error_cb": Denials()})
+    options: dict[str, Any] = {**kafka.client(settings), "error_cb": Denials()}
+    admin = AdminClient(options)
     began, pause_s, said = time.monotonic(), _PAUSE_S[0], False
     while not stopped():
         try:

@@ -50,7 +50,8 @@ def expected(value: bytes, *, shard: int, partitions: int) -> Outcome:
     faults = [position for position, row in outcome.items() if isinstance(row, str)]
     if len(faults) > MAX_FAULTS:  # they are one letter
         first = outcome[faults[0]]
-        outcome = {position: row for position, row in outcome.items() if not isinstance(row, str)} | {WHOLE: first}
+        outcome = {position: row for position, row in outcome.items() if not isinstance(row, str)}
+        outcome[WHOLE] = first
     return outcome
 
 

@@ -81,7 +81,7 @@ def test_a_crash_is_raised_at_once_and_only_a_person_clears_it() -> None:
         ({"accel_peak_x_mps2": 59}, (6, 0), Status.IN_USE),
     ],
 )
-def test_a_peak_alone_is_no_crash(peaks: dict[str, float], speeds: tuple[float, float], use: int) -> None:
+def test_a_peak_alone_is_no_crash(peaks: dict[str, Any], speeds: tuple[float, float], use: int) -> None:
     story = Story().frame(0, speed_mps=speeds[0], status=use)
     result = story.frame(2, speed_mps=speeds[1], status=use, **peaks).frame(10).result()
     assert raised(CRASH) not in [name for name, _ in names(result)]
