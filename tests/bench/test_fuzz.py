@@ -86,12 +86,17 @@ def test_a_decoder_with_a_defect_is_found(monkeypatch: pytest.MonkeyPatch, defec
     honest = records.decode
     monkeypatch.setattr(records, "decode", lambda batch, **more: defect(honest(batch, **more)))
     player = play.Player("protobuf", 3, sample=200, steps=0)
+
+    def plays() -> None:
+        for number in range(20):
+            player.poll(number)
+
     with pytest.raises(play.FindingError, match=says):
-        [player.poll(number) for number in range(20)]
+        plays()
 
 
 def test_a_process_that_dies_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     report = Report("fuzz", 1)
     fuzz.run(Options(scratch=tmp_path, scale=0.001, only=("json",), say=lambda text: None), report)
     assert report.checks == {"fuzz.json ends without a finding": False}

@@ -2,8 +2,8 @@
 answer is as the document says. Seeded and bounded; schemathesis makes them."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 from uuid import uuid4
 
 import hypothesis
@@ -51,7 +51,7 @@ def running(shared_deployment: Settings) -> Iterator[Running]:
         yield made
 
 
-def examples(case: Any) -> Any:
+def examples(case: Any) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
     """Hypothesis as these tests want it: the same inputs in every run, nothing kept, no shrinking that takes minutes."""
     wanted = hypothesis.settings(
         max_examples=EXAMPLES,
@@ -61,14 +61,19 @@ def examples(case: Any) -> Any:
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    return lambda function: wanted(hypothesis.given(case=case)(function))
+
+    def decorate(function: Callable[[Any], None]) -> Callable[[], None]:
+        made: Callable[[], None] = wanted(hypothesis.given(case=case)(function))
+        return made
+
+    return decorate
 
 
 def operations(running: Running) -> dict[str, Any]:
     """`METHOD path` -> what schemathesis knows of it."""
     schema = schemathesis.openapi.from_dict(running.get("/openapi.json"))
     schema.config.update(base_url=f"http://{running.address}")
-    found = [result.ok() for result in schema.get_all_operations()]
+    found: list[Any] = [cast("Any", result).ok() for result in schema.get_all_operations()]
     return {operation.label: operation for operation in found}
 
 
@@ -77,7 +82,7 @@ def ask_all(running: Running, operation: Any, mode: schemathesis.GenerationMode)
     asked = 0
 
     @examples(operation.as_strategy(generation_mode=mode))
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: Any) -> None:
         nonlocal asked
         response = case.call(timeout=20)
         asked += 1
@@ -104,7 +109,7 @@ def test_a_stream_refuses_what_is_wrong_and_begins_with_what_is_right(running: R
     statuses = set()
 
     @examples(operation.as_strategy())
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: Any) -> None:
         kwargs = case.as_transport_kwargs()
         with running.client.stream("GET", ENDLESS, params=kwargs.get("params"), headers=kwargs.get("headers")) as response:
             statuses.add(response.status_code)
