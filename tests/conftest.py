@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
@@ -12,6 +13,14 @@ from fleetpulse.flows.embedded import EmbeddedKafka, EmbeddedMqtt
 # no test may fail because the machine is slow or busy
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def logging_is_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging to a stream that is closed after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_1(deployment: Settings, t
         ({"host": "0.0.0.0"}, "loopback"),
         ({"host": "::"}, "loopback"),
         ({"host": "fleet.example"}, "loopback"),
-        ({"auth": "jwt"}, "checks none"),
+        ({"auth": "jwt"}, "must be set"),
     ],
 )
 def test_settings_that_would_serve_strangers_are_refused(tmp_path: Path, gateway_settings: dict[str, str], says: str) -> None:
