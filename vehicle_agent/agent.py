@@ -78,6 +78,7 @@ class Agent:
             segment_bytes=min(SEGMENT_BYTES, a.store_bytes // SEGMENTS),
         )
         self._ledger.note(self._store.boots)  # what an earlier process stored after it wrote its last ledger
+        self._ledger.keep()
         faults = load.scenario.faults(fleet, load.vehicles, load.seed, now_ms)
         self._simulator = Simulator(fleet, load.vehicles, load.seed, now_ms, faults)
         if (load.folder / VEHICLES).exists():

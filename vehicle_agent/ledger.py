@@ -44,6 +44,13 @@ class Ledger:
             if last >= 0:
                 self._last_seq.setdefault(device, {})[boot] = last
 
+    def keep(self) -> None:
+        """Replace `boots.json`. Before new boots begin: the store then knows no more how far the old ones came."""
+        rows = {
+            str(UUID(bytes=device)): [[boot, 0, last] for boot, last in sorted(boots.items())] for device, boots in self._last_seq.items()
+        }
+        write_atomically(self._folder / BOOTS, orjson.dumps(rows))
+
     def write(
         self, *, vehicles: int, garbage: int, duplicates: int, dropped: int, pending: int, final: bool, **more: float
     ) -> dict[str, Any]:
@@ -65,10 +72,7 @@ class Ledger:
             "final": final,
             **more,
         }
-        rows = {
-            str(UUID(bytes=device)): [[boot, 0, last] for boot, last in sorted(boots.items())] for device, boots in self._last_seq.items()
-        }
-        write_atomically(self._folder / BOOTS, orjson.dumps(rows))
+        self.keep()
         write_atomically(self._folder / LEDGER, orjson.dumps(ledger, option=orjson.OPT_INDENT_2))
         return ledger
 

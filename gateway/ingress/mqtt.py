@@ -84,8 +84,10 @@ class _Wire:
         self._socket.setblocking(flag)
 
     def close(self) -> None:
+        """What was received and not yet taken is gone, too: the next read must find the end."""
         self.flush()
         self._socket.close()
+        self._read, self._at = b"", 0
 
 
 class _Client(paho.Client):
@@ -175,6 +177,7 @@ class Link:
             self._read(wire, read)
         if not taking:
             self._client.unheard()
+            self._deadline = now + CONNECT_S  # nor does it tell that no CONNACK or SUBACK has: they stand behind what we do not read
         if self._client.want_write():  # what paho's callbacks asked for: SUBSCRIBE, DISCONNECT
             self._client.loop_write()
         if now >= self._misc_at:

@@ -24,6 +24,7 @@ from fleetpulse.flows.embedded import EmbeddedMqtt, free_port
 from fleetpulse.vehicle_agent import link
 from fleetpulse.vehicle_agent.agent import Agent, Fleetload
 from fleetpulse.vehicle_agent.faults import Fault
+from fleetpulse.vehicle_agent.parcel import Kind, Parcel
 from fleetpulse.vehicle_agent.scenario import Entry, Scenario, named
 from fleetpulse.vehicle_agent.store import Store
 from tests.vehicle_agent.bridge import FrameId, TinyBridge, tiny_bridge, until
@@ -75,6 +76,11 @@ async def running(port: int, folder: Path, *, vehicles: int = 6, scenario: Scena
         await run.task
 
 
+def wire_payload(device: bytes) -> Parcel:
+    """Five frames of boot 1 as far as the store looks at them."""
+    return Parcel(Kind.BATCH, 0, 5, 1, 0, 4, 0, 0, b"frames", device)
+
+
 def told(folder: Path) -> set[FrameId]:
     """What boots.json says was sent."""
     boots = orjson.loads((folder / "boots.json").read_bytes())
@@ -121,6 +127,19 @@ async def test_a_payload_stays_until_the_bridge_answers_and_is_sent_again(mqtt: 
     assert ledger["pending"] == 0
     assert ledger["duplicates"] > 0
     assert bridge.ids() == told(tmp_path / "a")
+
+
+async def test_a_kill_at_the_start_forgets_no_frame_of_the_boot_before(tmp_path: Path) -> None:
+    """Two kills: the first before the ledger knew the last frames, the second before the successor had written it."""
+    settings, folder = deployment(free_port(), tmp_path), tmp_path / "a"
+    first = Agent(settings, Fleetload(1, 1, named("calm"), folder), load_fleet())
+    (device,) = first._device_ids
+    payload = wire_payload(device)
+    first._store.append([payload])
+    first._store.close()
+    killed = Agent(settings, Fleetload(1, 1, named("calm"), folder), load_fleet())
+    killed._store.close()
+    assert told(folder) == {(device, 1, seq) for seq in range(5)}
 
 
 async def test_with_trust_in_the_broker_no_bridge_is_needed(mqtt: EmbeddedMqtt, tmp_path: Path) -> None:
