@@ -51,12 +51,12 @@ def compare(system: System, undisturbed: Settings, people: People, report: Repor
     got, wanted = verify.events(ours.kafka.bootstrap_servers), verify.events(theirs.kafka.bootstrap_servers)
     difference = verify.difference(got, wanted)
     held = verify.log(ours)
-    frames_lost = verify.frames_lost(system.ledger, held)
+    frames = verify.frames(system.ledger, held)
     operations_lost = people.accepted - held.operations
     for name, unit, count in (
         ("events.lost", "events", len(difference.lost)),
         ("events.doubled", "events", len(difference.doubled)),
-        ("frames.lost", "frames", frames_lost),
+        ("frames.lost", "frames", frames.lost),
         ("operations.lost", "operations", len(operations_lost)),
     ):
         report.add(f"chaos.{name}", unit, [count])
@@ -69,7 +69,8 @@ def compare(system: System, undisturbed: Settings, people: People, report: Repor
     report.add("chaos.operations", "operations", [len(people.accepted)])
     same = verify.tables(ours.kafka.bootstrap_servers) == verify.tables(theirs.kafka.bootstrap_servers)
     report.checks["chaos: fleet.features and fleet.zones are those of the undisturbed run"] = same
-    _accounts(_counters(ours), _counters(theirs), held, frames_lost, report)
+    report.checks["chaos: the ledgers know every frame of the log"] = frames.unknown == 0
+    _accounts(_counters(ours), _counters(theirs), held, frames.lost, report)
     for what, ids in (("lost", difference.lost), ("doubled", difference.doubled)):
         if ids:
             report.notes[f"chaos.events.{what}"] = "; ".join(_shown(id_, got, wanted) for id_ in ids[:SHOWN])
