@@ -185,6 +185,26 @@ def test_a_slow_websocket_is_told_what_it_lost_and_costs_the_server_nothing(depl
         wait_for(lambda: hub.streams.count("websocket") == 1, "the release of a closed client")
 
 
+def test_a_slow_sse_client_is_told_what_it_lost_and_costs_the_server_nothing(deployment: Settings) -> None:
+    settings = with_gateway(deployment, client_queue=10)
+    events = 3_000
+    with gateway(settings) as running, sse(running) as slow:
+        asyncio.run_coroutine_threadsafe(flood(running, events, 20_000), running.loop).result(LIMIT_S)
+        last, dropped, seen = -1, 0, []
+        while last < events - 1:
+            message = slow.message()
+            if message.get("event") == "dropped":
+                dropped += orjson.loads(message["data"])["dropped"]
+            else:
+                last = orjson.loads(message["data"])["i"]
+                seen.append(last)
+        assert dropped > 0
+        assert seen == sorted(set(seen))
+        assert len(seen) + dropped == events, "each event came or was counted"
+        assert running.server.hub.streams.dropped == dropped
+        assert f"fleet_gateway_stream_dropped_events_total {float(dropped)}" in running.client.get("/metrics").text
+
+
 async def flood(running: Running, events: int, bytes_: int) -> None:
     """Events straight into the server's log, in the server's loop; faster than any client reads."""
     for first in range(0, events, 50):
