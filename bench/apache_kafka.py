@@ -42,7 +42,7 @@ class ApacheKafka(EmbeddedKafka):
     """
 
     what = "apache-kafka"
-    ready_s = 60.0
+    ready_s = 120.0
     stop_s = 15.0
 
     def __init__(

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from fleetpulse.flows import topics
 from fleetpulse.flows.embedded import free_port
 from fleetpulse.flows.offsets import lag
@@ -21,7 +19,6 @@ QUERIES = {
 """Documented in docs/metrics.md -> whose they are."""
 
 
-@pytest.mark.timeout(200)
 def test_from_vehicles_to_events_with_every_part_seen_by_prometheus(tmp_path: Path, apache: ApacheKafka, mosquitto: Mosquitto) -> None:
     bridge_port, flow_port = free_port(), free_port()
     settings = deployment(

@@ -44,7 +44,7 @@ def workers(parent: Part) -> list[psutil.Process]:
     return [child for child in children if child.is_running()]
 
 
-def wait_for(condition: Callable[[], bool], *, limit_s: float = 30.0, what: str) -> None:
+def wait_for(condition: Callable[[], bool], *, limit_s: float = 60.0, what: str) -> None:
     """Fails with `what` when the condition does not hold within the limit."""
     until = time.monotonic() + limit_s
     while not condition():
