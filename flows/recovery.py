@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -55,8 +56,12 @@ class RecoveryStore:
 
     def __enter__(self) -> "RecoveryStore":
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.folder.stat().st_mode & stat.S_IWOTH:
+                raise StoreError(f"a recovery store must not be writable by everybody: its pickles run as code; chmod o-w {self.folder}")
             self._file = self._lock.open("w")
+        except StoreError:
+            raise
         except OSError as error:
             raise StoreError(f"the recovery store must be writable; got: {error.strerror} ({self.folder})") from None
         try:

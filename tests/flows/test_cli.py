@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fleetpulse.config.settings import Gateway
 from fleetpulse.flows.embedded import free_port
+from fleetpulse.gateway.egress.auth import Tokens
 
 
 def fleetpulse(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,19 @@ def test_processes_must_divide_partitions(flow: str, processes: str, partitions:
     done = fleetpulse("flow", flow, FLEETPULSE_FLOW__PROCESSES=processes)
     assert done.returncode == 2
     assert f"flow.processes must divide the {partitions} partitions that {flow} reads; got {processes}" in done.stderr
+
+
+def test_a_key_pair_and_a_token_are_made_that_the_gateway_takes(tmp_path: Path) -> None:
+    made = fleetpulse("token", "keys", str(tmp_path))
+    assert made.stdout.splitlines() == [str(tmp_path / "gateway.key"), str(tmp_path / "gateway.pub")]
+    issued = fleetpulse("token", "issue", "--key", str(tmp_path / "gateway.key"), "--sub", "anna", "--role", "operator")
+    tokens = Tokens(Gateway.model_validate({"auth": "jwt", "jwt_public_key_file": tmp_path / "gateway.pub"}))
+    caller = tokens.caller(issued.stdout.strip())
+    assert (caller.subject, caller.roles) == ("anna", ("operator",))
+    refused = fleetpulse("token", "issue", "--key", str(tmp_path / "gateway.key"), "--sub", "anna", "--role", "root")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("fleetpulse: ConfigError: a role must be one of viewer")
+    assert fleetpulse("token", "keys", str(tmp_path)).returncode == 2
 
 
 @pytest.mark.parametrize("command", ["gateway", "demo"])

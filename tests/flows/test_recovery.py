@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetpulse.flows.recovery import RecoveryStore, StoreInUseError
+from fleetpulse.flows.recovery import RecoveryStore, StoreError, StoreInUseError
 
 
 def execute(folder: Path, statement: str, *rows: tuple[object, ...]) -> None:
@@ -39,6 +39,15 @@ def test_snapshots_after_the_last_commit_are_deleted_and_those_before_are_kept(t
 def test_a_fresh_store_has_nothing_to_forget(tmp_path: Path) -> None:
     with RecoveryStore(tmp_path / "store") as store:
         assert store.forget_uncommitted() == 0
+
+
+def test_a_store_is_its_owners_alone_and_one_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    with RecoveryStore(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(StoreError, match="must not be writable by everybody"):
+        RecoveryStore(folder).__enter__()
 
 
 def test_a_second_instance_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
