@@ -18,7 +18,7 @@ from fleetpulse.models.vehicles import FORGET_MS, VehicleTable
 
 _DAY_MS = 86_400_000
 RIVER = version("river")
-_MAGIC, _VERSION = b"DETE", 1
+_MAGIC, _VERSION = b"DETE", 2
 
 
 class Detector:

@@ -30,7 +30,13 @@ _M_PER_DEG = 111_195.0
 CHARGED_PCT = 2.0
 """A rise of charge beyond noise."""
 STEP_PCT = 5.0
-"""No battery loses more in a minute: such a step is a sensor that had been stuck, and no loss."""
+"""No battery loses more in a minute of riding: such a step is a sensor that had been stuck, and no loss."""
+STOOD_STEP_PCT, STOOD_STEP_PCT_PER_H = 1.5, 30.0
+"""The same for standing: a rounding of the sensor, and a part that grows with the time. What loses more burns."""
+CONDITIONING_W = 1_000.0
+"""Nothing but its heating or cooling draws so much in a vehicle that stands: what it costs is no drain..."""
+CONDITIONING_MS = 45 * 60_000
+"""...unless it lasts longer than anybody heats a car before a ride."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,22 @@ def charged(vehicle: Vehicle) -> None:
     """Charge came in: the sums begin anew, unless they are raised, for charging mends nothing. What was lost before is judged already."""
     if not vehicle.battery_raised_ms:
         vehicle.parked.excess_pct = vehicle.riding.excess_pct = 0.0
+
+
+def conditions(vehicle: Vehicle, power_w: float, span_ms: int) -> bool:
+    """Whether a span of standing went into heating or cooling; counts how long it has been on."""
+    if power_w < CONDITIONING_W:
+        vehicle.conditioned_ms = 0
+        return False
+    vehicle.conditioned_ms += span_ms
+    return vehicle.conditioned_ms <= CONDITIONING_MS
+
+
+def stepped(lost_pct: float, hours: float, *, riding: bool) -> bool:
+    """Whether the charge fell faster than any battery loses it."""
+    if riding:
+        return lost_pct > STEP_PCT * max(1.0, 60 * hours)
+    return lost_pct > STOOD_STEP_PCT + STOOD_STEP_PCT_PER_H * hours
 
 
 def swapped(vehicle: Vehicle) -> None:

@@ -64,6 +64,7 @@ class Features:
     electric    N inputs of voltage.VoltageModel
     ride        N inputs of consumption.RideConsumption
     air_c       temperature that standby losses depend on, NaN when unknown
+    power_w     mean power out of the battery, 0 when not measured
     health      share of its first capacity that the battery has, 1 when unknown
     """
 
@@ -79,6 +80,7 @@ class Features:
     electric: list[tuple[float, ...]]
     ride: list[tuple[float, ...]]
     air_c: list[float]
+    power_w: list[float]
     health: list[float]
 
 
@@ -111,6 +113,7 @@ def extract(windows: NDArray[Any]) -> Features:
         electric=_rows(np.ones(len(windows)), charge, charge**2, charge**3, load),
         ride=_ride(w, air),
         air_c=air.tolist(),
+        power_w=np.nan_to_num(w["voltage_mean_v"] * load).tolist(),
         health=np.clip(np.nan_to_num(w["soh_pct"], nan=100.0) / 100, 0.3, 1.0).tolist(),
     )
 

@@ -76,7 +76,9 @@ class Judge:
             drain.charged(vehicle)
             return None, False
         hours = (f.end_ms[i] - begin_ms) / 3_600_000
-        if first - last > drain.STEP_PCT * max(1.0, 60 * hours):
+        if drain.stepped(first - last, hours, riding=riding):
+            return None, False
+        if not riding and drain.conditions(vehicle, f.power_w[i], f.end_ms[i] - begin_ms):
             return None, False
         return (self._ridden if riding else self._stood)(cohort, vehicle, m, (first - last) * f.health[i], hours), False
 

@@ -25,6 +25,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("soc_pct", "<f8"),  # charge at its end; NaN: not measured
         ("battery_raised_ms", "<i8"),  # end of the window that raised rule battery_drain; 0: not open
         ("motor_raised_ms", "<i8"),  # the same of rule vibration
+        ("conditioned_ms", "<i8"),  # how long it has been heated or cooled where it stands
         ("parked", WATCH),
         ("riding", WATCH),
         ("powertrain_streak", "u1"),  # extreme windows, less the ordinary ones since
@@ -33,7 +34,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
     ],
     align=True,
 )
-"""A vehicle in memory and in a snapshot, 152 bytes."""
+"""A vehicle in memory and in a snapshot, 160 bytes."""
 
 FORGET_MS = 30 * 86_400_000
 """A vehicle without a window for so long is forgotten, unless something about it is open."""
@@ -64,6 +65,7 @@ class Vehicle:
     soc_pct: float
     battery_raised_ms: int
     motor_raised_ms: int
+    conditioned_ms: int
     parked: Watch
     riding: Watch
     streaks: dict[Group, int]
@@ -92,14 +94,18 @@ class VehicleTable:
         return row
 
     def load(self, row: int) -> Vehicle:
-        hi, lo, end, latitude, longitude, soc, battery, motor, parked, riding, powertrain, vibration, by = self.rows[row].item()
+        hi, lo, end, latitude, longitude, soc, battery, motor, conditioned, parked, riding, powertrain, vibration, by = self.rows[
+            row
+        ].item()
         streaks: dict[Group, int] = {"powertrain": powertrain, "vibration": vibration}
-        return Vehicle(hi, lo, end, latitude, longitude, soc, battery, motor, Watch(*parked), Watch(*riding), streaks, by)
+        watches = Watch(*parked), Watch(*riding)
+        return Vehicle(hi, lo, end, latitude, longitude, soc, battery, motor, conditioned, *watches, streaks, by)
 
     def store(self, row: int, v: Vehicle) -> None:
         p, r = v.parked, v.riding
         self.rows[row] = (
-            *(v.device_hi, v.device_lo, v.end_ms, v.latitude_deg, v.longitude_deg, v.soc_pct, v.battery_raised_ms, v.motor_raised_ms),
+            *(v.device_hi, v.device_lo, v.end_ms, v.latitude_deg, v.longitude_deg, v.soc_pct),
+            *(v.battery_raised_ms, v.motor_raised_ms, v.conditioned_ms),
             (p.excess_pct, p.mean, p.total, p.least, p.count),
             (r.excess_pct, r.mean, r.total, r.least, r.count),
             *(v.streaks["powertrain"], v.streaks["vibration"], v.battery_by),

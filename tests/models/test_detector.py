@@ -204,8 +204,8 @@ def test_a_snapshot_of_other_versions_is_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StoredStateError, match="must be of shard 1; got shard 0"):
         Detector(1, PARAMETERS).restore(stored)
     with monkeypatch.context() as patch:
-        patch.setitem(parameters.VERSIONS, "drain", "2")
-        with pytest.raises(StoredStateError, match=r"must be of models .*'drain': '2'.*; got models .*'drain': '1'"):
+        patch.setitem(parameters.VERSIONS, "drain", "0")
+        with pytest.raises(StoredStateError, match=r"must be of models .*'drain': '0'.*; got models .*'drain': '2'"):
             Detector(0, PARAMETERS).restore(stored)
     with monkeypatch.context() as patch:
         patch.setattr("fleetpulse.models.detector.RIVER", "0.27.0")
@@ -226,3 +226,32 @@ def test_vehicles_long_unseen_are_forgotten() -> None:
 
 def test_an_empty_record_is_nothing() -> None:
     assert found(np.zeros(0, dtype=WINDOW)) == []
+
+
+def standing(falls: dict[int, float], *, power_w: float) -> list[Finding]:
+    """Findings when vehicle 5 stands from minute 100 on and its charge falls in some minutes, by so many points, at that power."""
+    charge = [0.0]
+
+    def stand(minute: int, rows: NDArray[Any]) -> None:
+        if minute < 100:
+            charge[0] = float(rows["soc_last_pct"][5])
+            return
+        for name in ("in_use_s", "moving_s", "distance_m"):
+            rows[name][5] = 0
+        rows["soc_first_pct"][5] = charge[0]
+        charge[0] -= falls.get(minute, 0.0)
+        rows["soc_last_pct"][5] = charge[0]
+        rows["voltage_mean_v"][5] = 400.0
+        rows["current_mean_a"][5] = -power_w / 400.0 if minute in falls else 0.0
+
+    return found(Invented(vehicles=40, minutes=200, ride_share=0.5, change=stand).windows())
+
+
+def test_heating_before_a_ride_is_no_drain_but_heating_that_never_ends_is() -> None:
+    assert standing(dict.fromkeys(range(100, 125), 0.2), power_w=3_000) == []
+    assert who(standing(dict.fromkeys(range(100, 125), 0.2), power_w=300), raised=True) == {("battery_drain", 5)}
+    assert who(standing(dict.fromkeys(range(100, 195), 0.2), power_w=3_000), raised=True) == {("battery_drain", 5)}
+
+
+def test_charge_that_falls_in_a_step_while_standing_is_a_sensor() -> None:
+    assert standing(dict.fromkeys((120, 140, 160), 4.0), power_w=0) == []

@@ -51,14 +51,14 @@ def test_a_steady_loss_reaches_the_limit_and_no_further_than_its_bound() -> None
 
 
 def test_what_stood_is_told_from_what_moved() -> None:
-    vehicle = Vehicle(1, 2, 0, 52.52, 13.4, 80.0, 0, 0, Watch(), Watch(), {}, 0)
+    vehicle = Vehicle(1, 2, 0, 52.52, 13.4, 80.0, 0, 0, 0, Watch(), Watch(), {}, 0)
     assert drain.stood(vehicle, 52.5201, 13.4001)
     assert not drain.stood(vehicle, 52.53, 13.4)
     assert not drain.stood(vehicle, float("nan"), 13.4)
 
 
 def test_rest_needs_both_sums() -> None:
-    vehicle = Vehicle(1, 2, 0, 0.0, 0.0, 80.0, 0, 0, Watch(0.1), Watch(2.0), {}, 0)
+    vehicle = Vehicle(1, 2, 0, 0.0, 0.0, 80.0, 0, 0, 0, Watch(0.1), Watch(2.0), {}, 0)
     assert not drain.rests(vehicle, LIMIT)
     vehicle.riding.excess_pct = 0.7
     assert drain.rests(vehicle, LIMIT)
@@ -66,7 +66,7 @@ def test_rest_needs_both_sums() -> None:
 
 
 def test_a_charge_begins_the_sums_anew_and_a_swap_everything() -> None:
-    vehicle = Vehicle(1, 2, 0, 0.0, 0.0, 80.0, 5, 0, Watch(1.0, count=9), Watch(2.0, count=7), {"powertrain": 4, "vibration": 3}, 1)
+    vehicle = Vehicle(1, 2, 0, 0.0, 0.0, 80.0, 5, 0, 0, Watch(1.0, count=9), Watch(2.0, count=7), {"powertrain": 4, "vibration": 3}, 1)
     drain.charged(vehicle)
     assert (vehicle.parked.excess_pct, vehicle.riding.excess_pct) == (1.0, 2.0)  # raised: charging mends nothing
     vehicle.battery_raised_ms = 0
