@@ -22,8 +22,9 @@ from fleetpulse.flows.keys import shard_of
 from fleetpulse.flows.position import offset_of
 from fleetpulse.flows.supervisor import REFUSED
 from tests.support.log import Log, of_partition, simulated
+from tests.support.metrics import scrape
 from tests.support.processes import part, said, wait_for, workers
-from tests.support.telemetry import PARTITIONS, emitted, expected, feed, stamp_version, until_epoch, until_read
+from tests.support.telemetry import PARTITIONS, emitted, epoch, expected, feed, stamp_version, until_epoch, until_read
 
 STOP_S = 10.0
 """What an orderly stop may take, with Kafka there or away."""
@@ -108,49 +109,57 @@ def test_a_stop_drains_and_takes_a_last_snapshot(settings: Settings, tmp_path: P
     assert not said(flow, "killed")
 
 
-def test_an_outage_of_kafka_holds_the_flow_and_neither_ends_it_nor_loses_anything(
-    settings: Settings, kafka: EmbeddedKafka, tmp_path: Path, logs: list[Log]
-) -> None:
-    settings = with_flow(settings, epoch_s=0.3)
+@pytest.fixture
+def holding(settings: Settings, logs: list[Log]) -> Settings:
+    """A flow whose sink keeps what it has until its epoch of 10 s ends, and a topic that holds the log: enough time to take Kafka away."""
     topics.ensure(settings, limit_s=10)
-    with part(settings, tmp_path, "flow", "telemetry") as flow:
-        feed(settings, logs, 0, 2)
-        until_read(settings)
+    feed(settings, logs, 0, 1)
+    settings = with_flow(settings, epoch_s=10, metrics_port=free_port())
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"options": {"linger.ms": "60000"}})})
+
+
+def until_taken(settings: Settings, logs: list[Log]) -> None:
+    """Returns when the flow has worked on everything, in an epoch that is still open."""
+
+    def taken() -> int:
+        return int(
+            sum(value for name, value in scrape(settings.flow.metrics_port).items() if name.startswith("fleet_flow_shard_next_offset"))
+        )
+
+    wait_for(lambda: taken() == sum(len(log.values) for log in logs), limit_s=60, what="the flow must read")
+    assert epoch(settings) == 1, "nothing is committed"
+
+
+def test_an_outage_of_kafka_holds_the_flow_and_neither_ends_it_nor_loses_anything(
+    holding: Settings, kafka: EmbeddedKafka, tmp_path: Path, logs: list[Log]
+) -> None:
+    with part(holding, tmp_path, "flow", "telemetry") as flow:
+        until_taken(holding, logs)
         (worker,) = workers(flow)
-        feed(settings, logs, 1, 2)
         with frozen(kafka):
             wait_for(lambda: said(flow, "waiting for Kafka to acknowledge"), what="the sink must say that it waits")
             assert [p.pid for p in workers(flow)] == [worker.pid]
-        until_read(settings)
+        until_read(holding)
         wait_for(lambda: said(flow, "Kafka acknowledges again"), what="the sink must say that it goes on")
         assert [p.pid for p in workers(flow)] == [worker.pid], "the outage must not restart the flow"
         assert flow.end(limit_s=STOP_S) == 0
-    assert emitted(settings) == expected(settings, logs)
+    assert emitted(holding) == expected(holding, logs)
 
 
 def test_with_kafka_away_a_stop_ends_in_time_without_a_snapshot(
-    settings: Settings, kafka: EmbeddedKafka, tmp_path: Path, logs: list[Log]
+    holding: Settings, kafka: EmbeddedKafka, tmp_path: Path, logs: list[Log]
 ) -> None:
-    settings = with_flow(settings, epoch_s=0.3)
-    topics.ensure(settings, limit_s=10)
-    folder = recovery.folder_of(settings, "telemetry")
-    with part(settings, tmp_path, "flow", "telemetry") as flow:
-        feed(settings, logs, 0, 2)
-        until_read(settings)
-        feed(settings, logs, 1, 2)
+    with part(holding, tmp_path, "flow", "telemetry") as flow:
+        until_taken(holding, logs)
         with frozen(kafka):
-            wait_for(lambda: said(flow, "waiting for Kafka to acknowledge"), what="the sink must wait")
-            with recovery.opened(recovery.files_of(folder)) as stores:
-                epoch = recovery.resume_epoch(stores)
             assert flow.end(limit_s=STOP_S) == 0, "the supervisor must end by itself"
     assert said(flow, "Kafka must acknowledge within")
     assert said(flow, "without a last snapshot")
     assert not said(flow, "is killed")
-    with recovery.opened(recovery.files_of(folder)) as stores:
-        assert recovery.resume_epoch(stores) == epoch
-    with part(settings, tmp_path, "flow", "telemetry"):
-        until_read(settings)
-    assert emitted(settings) == expected(settings, logs)
+    assert epoch(holding) == 1
+    with part(holding, tmp_path, "flow", "telemetry"):
+        until_read(holding)
+    assert emitted(holding) == expected(holding, logs)
 
 
 def test_a_flow_that_waits_for_kafka_at_its_start_ends_when_asked_to(tmp_path: Path) -> None:

@@ -109,10 +109,13 @@ def test_backups_between_quick_epochs_are_each_of_one_epoch(prepared: Settings, 
             assert states == recovery.source_offsets(stores)
 
 
-def test_a_lost_store_is_rebuilt_from_the_log_with_the_same_ids(prepared: Settings, tmp_path: Path, logs: list[Log]) -> None:
+def test_a_damaged_store_is_rebuilt_from_the_log_with_the_same_ids(prepared: Settings, tmp_path: Path, logs: list[Log]) -> None:
     with part(prepared, tmp_path, "flow", "telemetry"):
         feed(prepared, logs, 0, 1)
         until_read(prepared)
+    largest = max(recovery.files_of(recovery.folder_of(prepared, "telemetry")), key=lambda file: file.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    assert "recovery store must be" in fleetpulse(prepared, "store", "show", "telemetry", code=1)[0]
     assert "begins anew; what was there is in " in fleetpulse(prepared, "store", "reset", "telemetry")[0]
     assert fleetpulse(prepared, "store", "reset", "telemetry") == ["telemetry: begins anew"]
     with part(prepared, tmp_path, "flow", "telemetry") as flow:
