@@ -33,10 +33,6 @@ class SecureKafka(ApacheKafka):
         self.set_password(self._password)
         return self
 
-    def set_next_password(self, password: str) -> None:
-        """From the next start on."""
-        self._password = password
-
     def set_password(self, password: str) -> None:
         """From the next connection on."""
         self._password = password
