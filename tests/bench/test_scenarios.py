@@ -77,7 +77,7 @@ def test_ours_gives_the_references_results_from_json_to_json_and_from_protobuf_t
     report = Report("rivals", 1)
     ours = ("fleetpulse_json_out", "fleetpulse_packed")
     rivals.run(Options(tmp_path, 0.002, only=ours, cache=options.cache, say=options.say), report)
-    assert report.checks == {f"rivals.{name} has the reference's results": True for name in ours}
+    assert report.checks == {f"rivals.{name} has the reference's results": True for name in ours}, report.notes
 
 
 def test_a_rival_that_cannot_run_is_skipped_with_its_reason(tmp_path: Path) -> None:

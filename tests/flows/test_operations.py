@@ -199,7 +199,7 @@ def test_another_number_of_partitions_is_refused_until_topic_and_store_are_new(p
     )
     assert "must be of 8 partitions; it is of 4" in fleetpulse(more, "store", "show", "telemetry", code=1)[0]
     admin = AdminClient(clients.client(prepared))
-    for future in admin.delete_topics(["vehicle-telemetry", "fleet.state", "fleet.features"]).values():
+    for future in admin.delete_topics(["vehicle-telemetry", "fleet.state", "fleet.features", "fleet.snapshots"]).values():
         future.result(10)
     fleetpulse(more, "store", "reset", "telemetry")
     with part(more, tmp_path, "flow", "telemetry") as flow:
