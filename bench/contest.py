@@ -271,10 +271,10 @@ def _measure(
 
 
 def _settle(gather: topic.Gather) -> None:
-    """Wait until nothing comes any more: the windows of the closers may stand before the last that count."""
+    """Wait until nothing is written any more and all of it is read: the windows of the closers may stand before the last that count."""
     until = heard = time.monotonic()
     until += SETTLE_LIMIT_S
-    while time.monotonic() - heard < SETTLE_S and time.monotonic() < until:
+    while (time.monotonic() - heard < SETTLE_S or gather.behind()) and time.monotonic() < until:
         time.sleep(LOOK_S)
         if gather.look():
             heard = time.monotonic()

@@ -58,7 +58,7 @@ class Filler:
                 "compression.type": "lz4",
                 "linger.ms": 20,
                 "batch.size": 1 << 20,
-                "acks": "all",
+                "enable.idempotence": True,  # else a batch that is tried again comes after its successors
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 500_000,
                 "queue.buffering.max.kbytes": 256 << 10,
@@ -108,7 +108,8 @@ class Gather:
             {**_QUIET, "bootstrap.servers": address, "group.id": "bench.gather", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
         )
         topics = self._consumer.list_topics(timeout=TIMEOUT_S).topics
-        self._consumer.assign([TopicPartition(name, p, OFFSET_BEGINNING) for name in names for p in sorted(topics[name].partitions)])
+        self._partitions = [TopicPartition(name, p, OFFSET_BEGINNING) for name in names for p in sorted(topics[name].partitions)]
+        self._consumer.assign(self._partitions)
 
     def look(self) -> int:
         """Take what has come; returns how many records. Raises KafkaException."""
@@ -120,6 +121,11 @@ class Gather:
                     raise KafkaException(message.error())
                 self.values[message.topic() or ""].append(message.value() or b"")
         return taken
+
+    def behind(self) -> int:
+        """Records that the topics hold now and `look` has not taken. Raises KafkaException."""
+        ends = [self._consumer.get_watermark_offsets(partition, TIMEOUT_S)[1] for partition in self._partitions]
+        return sum(ends) - sum(map(len, self.values.values()))
 
     def close(self) -> None:
         self._consumer.close()
