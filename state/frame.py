@@ -24,6 +24,7 @@ from fleetpulse.state import (
 )
 from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition, Fact, Sensor
+from fleetpulse.state.firmware import is_firmware
 from fleetpulse.state.vehicle import BLOCK_SHIFT, NEVER_MS, Flag, Pool
 from fleetpulse.state.windows import GRACE_MS, PATIENCE_MS
 
@@ -45,6 +46,7 @@ _LIVE, _MOVED, _DISCONNECTED = code(Flag.LIVE), code(Flag.MOVED), code(Flag.DISC
 _DWELLS = code(Pool.DWELLS)
 _NEVER = np.int64(NEVER_MS)
 _ALL, _KEPT = code(0), code(1)
+_NO_FIRMWARE = code(0)
 _U32 = np.int64(0xFFFFFFFF)
 
 
@@ -122,7 +124,7 @@ def _hear(header: Any, store: Any, out: Any, told: Any, v: Any, slot: int, f: An
 def _firmware(header: Any, store: Any, f: Any) -> int:
     """The place of the frame's firmware version among those that are known, a new one if there is room; else that of the unknown one."""
     for i in range(1, header.firmwares):
-        if store.firmwares[i] == f.firmware_version:
+        if is_firmware(f, store.firmwares, i):
             return i
     if header.firmwares == len(store.firmwares):
         return 0
@@ -160,7 +162,7 @@ def _keep(header: Any, store: Any, v: Any, f: Any, tyre_kpa: float, told: Any) -
     v.range_m = v.range_m if np.isnan(f.range_m) else f.range_m
     v.tyre_min_tenths_kpa = _shown(tyre_kpa, 10.0, 0.0, whole(v.tyre_min_tenths_kpa))
     v.odometer_m = v.odometer_m if np.isnan(f.odometer_m) else f.odometer_m
-    if len(f.firmware_version) > 0 and store.firmwares[v.firmware] != f.firmware_version:
+    if not is_firmware(f, store.firmwares, whole(v.firmware)) and not is_firmware(f, store.firmwares, _NO_FIRMWARE):
         v.firmware = _firmware(header, store, f)
 
 
