@@ -192,6 +192,7 @@ class Rules(_Section):
     theft_dwell_s: float = Field(5, ge=0, le=3600)
     theft_speed_mps: float = Field(1.5, gt=0, le=30)
     theft_distance_m: float = Field(50, gt=0, le=10_000)
+    theft_quiet_s: float = Field(900, ge=0, le=86_400)
     tyre_dwell_s: float = Field(30, ge=0, le=3600)
     temperature_dwell_s: float = Field(5, ge=0, le=3600)
     battery_dwell_s: float = Field(5, ge=0, le=3600)

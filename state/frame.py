@@ -26,7 +26,7 @@ from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition, Fact, Sensor
 from fleetpulse.state.firmware import is_firmware
 from fleetpulse.state.vehicle import BLOCK_SHIFT, NEVER_MS, Flag, Pool
-from fleetpulse.state.windows import GRACE_MS, PATIENCE_MS
+from fleetpulse.state.windows import GRACE_MS
 
 AHEAD_MS = 5 * 60_000
 """A frame whose clock is further ahead of stream time is quarantined."""
@@ -288,7 +288,7 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
     v = store.vehicles[slot]
     v.received += 1
     store.dirty[slot >> BLOCK_SHIFT] = 1
-    boot = whole(v.boot_id)
+    boot, highest = whole(v.boot_id), whole(v.seq)
     if audit.check(header, store, v, whole(f.boot_id), whole(f.seq), whole(f.previous_last_seq), first_sight):
         header.duplicate += 1
         v.duplicate += 1
@@ -305,11 +305,13 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
         v.quarantined += 1
         off_ms = min(max(time_ms, stream_ms - FAR_MS), stream_ms + FAR_MS) - stream_ms
         v.sensors |= _CLOCK
+        signals.let_go(v, f)
         conditions.settle(header, store, out.facts, told, v, slot, f, at, stream_ms, _SENSOR_BIT, _NOTHING, _SENSOR_BIT, off_ms)
         return
     if whole(v.boot_id) != boot:
         clocks.forget(v)
-    clocks.learn(v, f, stream_ms, rules)
+    if header.lenience_ms <= rules.clock_slack_ms or stream_ms >= header.lenient_until_ms:
+        clocks.learn(v, f, stream_ms, rules)
     off_ms = whole(v.clock_off_ms)
     clock_off_ms = max(0, time_ms - stream_ms) if off_ms == 0 else -off_ms
     if off_ms != 0 or clock_off_ms > rules.clock_slack_ms:
@@ -321,11 +323,13 @@ def take(header: Any, store: Any, told: Any, out: Any, f: Any, at: int, guessed:
     if time_ms < start_ms or time_ms >= start_ms + rules.window_ms:
         start_ms = windows.start_of(time_ms, rules.window_ms)
     end_ms = start_ms + rules.window_ms
-    if end_ms + GRACE_MS <= v.newest_ms or stream_ms >= end_ms + PATIENCE_MS:
+    if end_ms + GRACE_MS <= v.newest_ms or stream_ms >= windows.due_ms(header, end_ms):
+        signals.let_go(v, f)
         _late(header, out, told, v, slot, f, at, time_ms)
         return
     header.processed += 1
     v.late_raised = 0
+    signals.doubt_anchor(v, f, boot, highest, time_ms)
     if time_ms >= v.newest_ms:
         _newest(header, store, out, told, v, slot, f, at, time_ms, start_ms, clock_off_ms, previous_offset)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import types
 
-from fleetpulse.codecs.jit import inlined, kernel, merged
+from fleetpulse.codecs.jit import direct, inlined, kernel, merged
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Kind
 from fleetpulse.state import conditions, frame, report, signals, slots, timers, windows
@@ -45,13 +45,19 @@ def _room(header: Any, store: Any, out: Any) -> int:
 
 @inlined
 def _advance(header: Any, rules: Any, time_ms: int) -> bool:
-    """Let stream time go on to time_ms, which is later. True when it crosses a whole second. A long jump was an outage of ours."""
+    """Let stream time go on to time_ms, which is later. True when it crosses a whole second. A long jump was an outage of ours.
+
+    What the outage held up may be late by as much for a while; a second outage within that while adds to it.
+    """
     before_ms = whole(header.stream_ms)
     header.stream_ms = time_ms
     if before_ms == 0:
         return False
     if time_ms - before_ms > rules.silence_jump_ms:
-        header.outage_ms += time_ms - before_ms
+        lost_ms = time_ms - before_ms
+        header.outage_ms += lost_ms
+        header.lenience_ms = lost_ms + (header.lenience_ms if before_ms < header.lenient_until_ms else 0)
+        header.lenient_until_ms = time_ms + windows.PATIENCE_MS + min(header.lenience_ms, windows.LONGEST_LENIENCE_MS)
     if time_ms // rules.interval_ms != before_ms // rules.interval_ms:
         header.boundary_ms = time_ms // rules.interval_ms * rules.interval_ms
     return time_ms // 1000 != before_ms // 1000
@@ -144,3 +150,7 @@ def run(frames: Any, headers: Any, store: Any, told: Any, out: Any) -> int:
         elif f.kind == _OPERATION_ROW:
             _operate(header, store, out.facts, f, header.row, rules)
         header.row += 1
+
+
+run_direct = direct(run)
+"""`run`, for arguments of the types in its signature."""

@@ -42,7 +42,8 @@ class ModelLike(Protocol):
 class Rules:
     """Thresholds that hold for every vehicle model. A dwell is how long something must last, in event time.
 
-    quiet_s           how long a condition without hysteresis (tipped, theft, tamper, faults) must be gone before it is cleared
+    quiet_s           how long a condition without hysteresis (tipped, tamper, faults) must be gone before it is cleared
+    theft_quiet_s     the same for theft: a thief stops at crossings
     voltage_quiet_s   the same for a voltage that sags: a dead cell shows under high load only
     sensor_dwell_s    how long a sense must be bad before that is raised
     sensor_quiet_s    how long all must be good again before that is cleared
@@ -80,6 +81,7 @@ class Rules:
     theft_dwell_s: float = 5
     theft_speed_mps: float = 1.5
     theft_distance_m: float = 50
+    theft_quiet_s: float = 900
     tyre_dwell_s: float = 30
     tyre_clear_kpa: float = 10
     temperature_dwell_s: float = 5
@@ -127,7 +129,7 @@ RAISE_DWELLS: dict[Condition, str] = {
 """How long a condition must last before it is raised; one that is not named is raised at once."""
 CLEAR_DWELLS: dict[Condition, str] = {
     Condition.TIPPED: "quiet_s",
-    Condition.THEFT: "quiet_s",
+    Condition.THEFT: "theft_quiet_s",
     Condition.TAMPER: "quiet_s",
     Condition.FAULT_CODE: "quiet_s",
     Condition.VOLTAGE_SAG: "voltage_quiet_s",

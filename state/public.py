@@ -37,7 +37,7 @@ def live(shard: Shard, slots: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def rows(shard: Shard, slots: NDArray[np.int64]) -> NDArray[Any]:
-    """(N,) STATE of the slots; vehicle_state, event_type, state_since_ms, alerts, maintenance are 0.
+    """(N,) STATE of the slots; vehicle_state, event_type, state_since_ms, alerts, maintenance, service are 0.
 
     A vehicle without a position has NaN; last_frame_ms is 0 before a frame was processed.
     """

@@ -203,7 +203,7 @@ class Shard:
         header = self._header
         header["row"] = row
         with quiet():
-            end = kernel.run(records(frames), records(header), self._shown(), self._told, self._out)
+            end = kernel.run_direct(records(frames), records(header), self._shown(), self._told, self._out)
         boundary_ms = 0
         if end == kernel.BOUNDARY:
             boundary_ms = int(header["boundary_ms"][0])

@@ -14,7 +14,7 @@ from fleetpulse.state import blow, geofence
 from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.facts import Condition
 from fleetpulse.state.geofence import BAD_JURISDICTION, BAD_ZONE, E7_M, GOOD_JURISDICTION, GOOD_ZONE, positioned
-from fleetpulse.state.intervals import metres
+from fleetpulse.state.intervals import LONGEST_MS, metres
 from fleetpulse.state.vehicle import Flag
 
 SAG_CLEAR = 1.02
@@ -61,6 +61,28 @@ def anchor(v: Any, f: Any, rules: Any) -> None:
         v.locked_latitude_e7 = f.latitude_e7
         v.locked_longitude_e7 = f.longitude_e7
         v.locked_accuracy_m = accuracy_of(f, rules)
+
+
+@inlined
+def let_go(v: Any, f: Any) -> None:
+    """A frame that is late, but the vehicle's newest by its own count, says that it was used: where it was locked before proves nothing."""
+    newest = whole(f.boot_id) == whole(v.boot_id) and whole(f.seq) == whole(v.seq)
+    if newest and f.status & (_LOCKED | _IN_USE) != _LOCKED:
+        v.flag_bits &= ~_ANCHORED & 0xFF
+
+
+@inlined
+def doubt_anchor(v: Any, f: Any, boot: int, highest: int, time_ms: int) -> None:
+    """After a silence from which frames are missing it may have been used: where it stands now proves no theft. One that is open stays.
+
+    boot, highest  the vehicle's newest boot and sequence number before this frame
+    """
+    if not v.flag_bits & _ANCHORED or time_ms - v.newest_ms <= LONGEST_MS or v.active & THEFT:
+        return
+    follows = whole(f.boot_id) == boot and whole(f.seq) == highest + 1
+    goes_on = whole(f.boot_id) == boot + 1 and f.seq == 0 and whole(f.previous_last_seq) == highest
+    if not follows and not goes_on:
+        v.flag_bits &= ~_ANCHORED & 0xFF
 
 
 @inlined

@@ -11,7 +11,6 @@ from fleetpulse.state import cadence, pools, report, slots, windows
 from fleetpulse.state.cast import code, whole
 from fleetpulse.state.facts import Condition, Fact
 from fleetpulse.state.vehicle import BLOCK_SHIFT, FOREVER_MS, Pool
-from fleetpulse.state.windows import PATIENCE_MS
 
 FACTS_A_SLOT = 3
 WINDOWS_A_SLOT = 2
@@ -57,9 +56,9 @@ def next_of(header: Any, store: Any, v: Any, rules: Any) -> int:
         deadline_ms = min(deadline_ms, v.heard_alive_ms + rules.missing_ms)
     deadline_ms += header.outage_ms
     if v.minute.frames:
-        deadline_ms = min(deadline_ms, v.minute.start_ms + rules.window_ms + PATIENCE_MS)
+        deadline_ms = min(deadline_ms, windows.due_ms(header, v.minute.start_ms + rules.window_ms))
     if v.before:
-        deadline_ms = min(deadline_ms, store.before[v.before - 1].minute.start_ms + rules.window_ms + PATIENCE_MS)
+        deadline_ms = min(deadline_ms, windows.due_ms(header, store.before[v.before - 1].minute.start_ms + rules.window_ms))
     return whole(deadline_ms)
 
 
@@ -71,9 +70,9 @@ def _run(header: Any, store: Any, out: Any, rules: Any, slot: int) -> None:
     forget_ms = v.heard_alive_ms + rules.evict_ms + header.outage_ms
     forget = forget_ms <= now_ms
     store.dirty[slot >> BLOCK_SHIFT] = 1
-    if v.before and (forget or store.before[v.before - 1].minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms):
+    if v.before and (forget or windows.due_ms(header, store.before[v.before - 1].minute.start_ms + rules.window_ms) <= now_ms):
         windows.close_before(header, store, out.windows, v, slot, rules.window_ms)
-    if v.minute.frames and (forget or v.minute.start_ms + rules.window_ms + PATIENCE_MS <= now_ms):
+    if v.minute.frames and (forget or windows.due_ms(header, v.minute.start_ms + rules.window_ms) <= now_ms):
         windows.close(header, out.windows, v, slot, v.minute, rules.window_ms)
     _silent(header, out.facts, v, slot, _OFFLINE, cadence.limit_ms(v, rules))
     _silent(header, out.facts, v, slot, _MISSING, rules.missing_ms)

@@ -18,7 +18,7 @@ from fleetpulse.state.facts import FACT, Condition
 from fleetpulse.state.geofence import BYTES_T, CITIES_T, INTS_T, POINTS_T, ZONES_T
 from fleetpulse.state.parameters import MODEL, PARAMETER
 
-LAYOUT = 2
+LAYOUT = 3
 BLOCK_SHIFT = 9
 BLOCK = 1 << BLOCK_SHIFT
 """Slots in one block of the public state."""
@@ -242,6 +242,8 @@ HEADER: np.dtype[np.void] = np.dtype(
     [
         ("stream_ms", "<i8"),
         ("outage_ms", "<i8"),
+        ("lenience_ms", "<i8"),  # what is late by less is not late, since our own outage held it up
+        ("lenient_until_ms", "<i8"),
         ("boundary_ms", "<i8"),  # to be reported once the sweep is through
         ("deadline_ms", "<i8"),  # no vehicle has an earlier one
         ("sweep_slot", "<i8"),  # the timers go on here; -1: no sweep is running

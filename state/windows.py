@@ -1,7 +1,8 @@
 """The 60 s windows of one vehicle: fold frames, share out what lies between frames, close.
 
 A vehicle has at most two open windows: that of its newest frame (`minute` in its record) and the one before (a block of the pool). A window
-[s, e) is closed when the vehicle's newest event time >= e + GRACE_MS or stream time >= e + PATIENCE_MS.
+[s, e) is closed when the vehicle's newest event time >= e + GRACE_MS or stream time >= due_ms(e): e + PATIENCE_MS, and for a while after an
+outage of ours as much later as it lasted, since what vehicles sent meanwhile comes only then.
 """
 
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 from fleetpulse.codecs.jit import inlined, merged
 from fleetpulse.codecs.schema import MISSING_E7, MISSING_INT
 from fleetpulse.state import pools
-from fleetpulse.state.cast import code, real
+from fleetpulse.state.cast import code, real, whole
 from fleetpulse.state.geofence import positioned
 from fleetpulse.state.vehicle import Pool
 
 GRACE_MS = 2_000
 PATIENCE_MS = 60_000
+LONGEST_LENIENCE_MS = 900_000
+"""After an outage of ours there is so long, and PATIENCE_MS, for what it held up to come; as long as it lasted where that is less."""
 _POOL = code(Pool.BEFORE)
 _SPEED, _VOLTAGE, _CURRENT, _TEMPERATURE, _AMBIENT, _RMS, _BAND1, _BAND2, _BAND3, _BAND4 = (code(i) for i in range(10))
 
@@ -24,6 +27,13 @@ _SPEED, _VOLTAGE, _CURRENT, _TEMPERATURE, _AMBIENT, _RMS, _BAND1, _BAND2, _BAND3
 @inlined
 def start_of(time_ms: int, window_ms: int) -> int:
     return time_ms // window_ms * window_ms
+
+
+@inlined
+def due_ms(header: Any, end_ms: int) -> int:
+    """Stream time at which a window that ends at end_ms is closed, whatever the vehicle says."""
+    late_ms = end_ms + PATIENCE_MS
+    return whole(min(late_ms + header.lenience_ms, max(late_ms, header.lenient_until_ms)))
 
 
 @inlined
@@ -205,7 +215,7 @@ def before_at(header: Any, store: Any, v: Any, slot: int, start_ms: int, window_
     if v.before == 0:
         v.before = pools.take(header, store.before, _POOL)
         _begin(store.before[v.before - 1].minute, start_ms)
-        due_by(header, store, slot, start_ms + window_ms + PATIENCE_MS)
+        due_by(header, store, slot, due_ms(header, start_ms + window_ms))
     return store.before[v.before - 1].minute
 
 
@@ -226,4 +236,4 @@ def move_on(header: Any, store: Any, windows: Any, v: Any, slot: int, time_ms: i
         _begin(w, start_ms)
     else:
         return
-    due_by(header, store, slot, start_ms + window_ms + PATIENCE_MS)
+    due_by(header, store, slot, due_ms(header, start_ms + window_ms))

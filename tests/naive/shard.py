@@ -32,6 +32,8 @@ class NaiveShard:
         self.slots = 0
         self.stream_ms = 0
         self.outage_ms = 0
+        self.held_up_ms = 0
+        self.held_up_until_ms = 0
         self.facts: list[dict[str, Any]] = []
         self.windows: list[dict[str, Any]] = []
         self.boundaries: list[int] = []
@@ -62,6 +64,8 @@ class NaiveShard:
             return
         if now_ms - before_ms > self.rules.silence_jump_s * 1000:
             self.outage_ms += now_ms - before_ms
+            self.held_up_ms = now_ms - before_ms + (self.held_up_ms if before_ms < self.held_up_until_ms else 0)
+            self.held_up_until_ms = now_ms + 60_000 + min(self.held_up_ms, 900_000)
         if now_ms // 1000 > before_ms // 1000:
             for vehicle in sorted(self.vehicles.values(), key=lambda v: v.slot):
                 self.timers(vehicle)
@@ -69,9 +73,14 @@ class NaiveShard:
         if now_ms // interval > before_ms // interval:
             self.boundaries.append(now_ms // interval * interval)
 
+    def too_late(self, end_ms: int) -> bool:
+        """Whether a window that ends then is closed by now. After our outage, for a while, what is held up by it is not late."""
+        held_up_ms = self.held_up_ms if self.stream_ms < self.held_up_until_ms else 0
+        return self.stream_ms >= end_ms + 60_000 + held_up_ms
+
     def timers(self, v: Vehicle) -> None:
         for start in sorted(v.windows):
-            if start + self.parameters.window_ms + 60_000 <= self.stream_ms:
+            if self.too_late(start + self.parameters.window_ms):
                 self.close(v, start)
         alive_ms = self.stream_ms - self.outage_ms
         for condition, limit_s in ((Condition.OFFLINE, v.limit_ms(self.rules) / 1000), (Condition.MISSING, self.rules.missing_s)):
@@ -171,7 +180,7 @@ class NaiveShard:
             v = self.vehicles[frame["device"]] = Vehicle(slot, frame["device"])
             v.boot = (frame["boot_id"], frame["seq"])
             v.heard_alive_ms = self.stream_ms - self.outage_ms
-        boot = v.boot[0]
+        boot, highest = v.boot
         if v.auditor.check(frame["boot_id"], frame["seq"], frame["previous_last_seq"]):
             self.counters["duplicate"] += 1
             return
@@ -183,11 +192,13 @@ class NaiveShard:
         if ahead_ms > 5 * 60_000 or -ahead_ms > 48 * 3_600_000:
             self.counters["quarantined.clock_ahead" if ahead_ms > 0 else "quarantined.too_old"] += 1
             v.health.sensors |= Sensor.CLOCK
+            self.let_go(v, frame)
             self.settle(v, frame, self.stream_ms, {Condition.SENSOR: "bad"}, max(-FAR_MS, min(FAR_MS, ahead_ms)))
             return
         if v.boot[0] != boot:
             v.clock.forget()
-        v.clock.learn(-ahead_ms, frame["status"], self.stream_ms, self.rules)
+        if self.held_up_ms <= self.rules.clock_slack_s * 1000 or self.stream_ms >= self.held_up_until_ms:
+            v.clock.learn(-ahead_ms, frame["status"], self.stream_ms, self.rules)
         clock_off_ms = -v.clock.off_ms or max(0, ahead_ms)
         v.health.sensors &= ~Sensor.CLOCK
         if v.clock.off_ms or clock_off_ms > self.rules.clock_slack_s * 1000:
@@ -195,11 +206,17 @@ class NaiveShard:
         time_ms = min(time_ms + v.clock.off_ms, self.stream_ms)
         window_ms = self.parameters.window_ms
         start_ms = time_ms // window_ms * window_ms
-        if (v.newest_ms is not None and v.newest_ms >= start_ms + window_ms + 2000) or self.stream_ms >= start_ms + window_ms + 60_000:
+        if (v.newest_ms is not None and v.newest_ms >= start_ms + window_ms + 2000) or self.too_late(start_ms + window_ms):
+            self.let_go(v, frame)
             self.late(v, frame, time_ms)
             return
         self.counters["processed"] += 1
         v.late_raised.clear()
+        if v.newest_ms is not None and time_ms - v.newest_ms > 60_000 and Condition.THEFT not in v.active:
+            follows = (frame["boot_id"], frame["seq"]) == (boot, highest + 1)
+            goes_on = (frame["boot_id"], frame["seq"], frame["previous_last_seq"]) == (boot + 1, 0, highest)
+            if not follows and not goes_on:  # it may have been used meanwhile
+                v.anchor = None
         if v.newest_ms is None or time_ms >= v.newest_ms:
             self.newest(v, frame, time_ms, start_ms, clock_off_ms, previous_offset)
         else:
@@ -208,6 +225,11 @@ class NaiveShard:
             told = conditions.at_any_age(frame, picked_up=v.picked_up, parameters=self.parameters)
             if Condition.CRASH in told and Condition.CRASH not in v.active:
                 self.old_fact(v, frame, time_ms, Condition.CRASH, late=0)
+
+    def let_go(self, v: Vehicle, frame: Frame) -> None:
+        """Of where it was locked, if a frame that is not its present tells that it was used since."""
+        if (frame["boot_id"], frame["seq"]) == v.boot and not conditions.stands_locked(frame, picked_up=False):
+            v.anchor = None
 
     def hear(self, v: Vehicle, frame: Frame) -> None:
         alive_ms = self.stream_ms - self.outage_ms

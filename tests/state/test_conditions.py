@@ -7,6 +7,8 @@ import pytest
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.codecs.schema import Status
 from fleetpulse.state.facts import VALUE_NAMES, Cause, Condition, Fact
+from fleetpulse.state.parameters import Parameters
+from tests.state.logs import MODELS, TOWN
 from tests.state.story import Story, cleared, names, raised
 
 RAISED, CLEARED = Fact.RAISED, Fact.CLEARED
@@ -15,6 +17,8 @@ THEFT, TIPPED, TAMPER, SENSOR = Condition.THEFT, Condition.TIPPED, Condition.TAM
 NAN = float("nan")
 HERE: dict[str, Any] = {"latitude_e7": 525_000_000, "longitude_e7": 134_000_000, "horizontal_accuracy_m": 3.0}
 """In the middle of the service area."""
+CALM = Parameters(models=MODELS, cities=(None, TOWN))
+"""The default thresholds."""
 
 
 def charges(*values: float, status: int = 0) -> Story:
@@ -145,6 +149,61 @@ def test_a_rider_who_unlocks_takes_the_anchor_away() -> None:
     story = Story().frame(0, **locked()).frame(5, status=0, **{**HERE, **north(60)})
     story.frame(10, **locked(**north(200))).frame(20, **locked(**north(200))).frame(30, **locked(**north(200)))
     assert names(story.result()) == []
+
+
+def away(first_s: int, metres: float, **first: Any) -> Story:
+    """Locked, then silent until first_s, then locked so far away; `first` overrides fields of the first frame there."""
+    story = Story().frame(0, **locked()).ticks(1, first_s - 1)
+    story.frame(first_s, **locked(**north(metres)), **first)
+    for second in range(first_s + 5, first_s + 60, 5):
+        story.frame(second, **locked(**north(metres)))
+    return story
+
+
+def test_who_stands_elsewhere_after_a_silence_is_stolen_only_if_no_frame_of_that_time_is_missing() -> None:
+    """It may have been ridden; that another boot goes on where the last one ended is known when it says so."""
+    assert thefts(away(300, 800)) == [raised(THEFT)]
+    assert thefts(away(300, 800, seq=7)) == []
+    assert thefts(Story().frame(0, **locked()).frame(5, **locked(**north(90)), seq=3).frame(10, **locked(**north(90)), seq=4)) == [
+        raised(THEFT)
+    ]
+    for previous_last, expected in ((0, [raised(THEFT)]), (-1, []), (40, [])):
+        story = Story().frame(0, **locked()).ticks(1, 299)
+        for second in range(300, 360, 5):
+            story.frame(second, boot=2, **locked(**north(800)), **({"previous_last_seq": previous_last} if second == 300 else {}))
+        assert thefts(story) == expected
+
+
+def test_who_was_ridden_while_it_had_no_radio_is_not_stolen() -> None:
+    """Its late frames say that it was used; those that say it was locked all the time leave the theft a theft."""
+    for status, expected in ((Status.IN_USE, []), (0, []), (Status.LOCKED, [raised(THEFT)])):
+        story = Story().frame(0, **locked()).ticks(1, 899)
+        for second in range(200, 700, 100):
+            story.frame(second, append_s=900, **{**locked(**north(second)), "status": status | Status.BACKLOG})
+        for second in range(901, 930, 5):
+            story.frame(second, **locked(**north(800)))
+        assert thefts(story) == expected
+
+
+def test_a_late_frame_of_before_it_was_locked_takes_no_anchor_away() -> None:
+    story = Story().frame(200, seq=9, **locked()).frame(100, append_s=201, seq=4, status=Status.IN_USE)
+    story.frame(202, seq=10, **locked(**north(90))).frame(210, seq=11, **locked(**north(90)))
+    assert thefts(story) == [raised(THEFT)]
+
+
+def test_a_thief_who_stops_at_a_crossing_is_one_alarm() -> None:
+    """Clear again after `theft_quiet_s` (900 s) at rest near the place; what is further away stays stolen until it is unlocked."""
+    story = Story().frame(0, **locked())
+    for second in range(1, 400):
+        rides = second % 100 < 10
+        story.frame(second, **locked(**north(min(second, 20)), speed_mps=4.0 if rides else 0.0))
+    assert thefts(story) == [raised(THEFT)]
+    story.ticks(400, 1308).frame(1309, **locked(**north(20), speed_mps=0)).frame(1310, **locked(**north(20), speed_mps=0))
+    assert thefts(story) == [raised(THEFT), cleared(THEFT)]
+
+
+def thefts(story: Story) -> list[str]:
+    return [name for name, _ in names(story.result(CALM)) if "theft" in name]
 
 
 def test_tyres_by_the_lowest_wheel_that_was_measured() -> None:
