@@ -19,7 +19,10 @@ MAINTENANCE_RESOLVED = "vehicle.maintenance.resolved.v1"
 ALERT_RAISED = "vehicle.alert.raised.v1"
 ALERT_ACKNOWLEDGED = "vehicle.alert.acknowledged.v1"
 ALERT_ESCALATED = "vehicle.alert.escalated.v1"
+ALERT_SUPPRESSED = "vehicle.alert.suppressed.v1"
+ALERT_RESUMED = "vehicle.alert.resumed.v1"
 ALERT_CLEARED = "vehicle.alert.cleared.v1"
+ALERT_REOPENED = "vehicle.alert.reopened.v1"
 TRIP_STARTED = "vehicle.trip.started.v1"
 TRIP_ENDED = "vehicle.trip.ended.v1"
 REBALANCE_RECOMMENDED = "zone.rebalance.recommended.v1"
@@ -31,7 +34,10 @@ TOPICS: dict[str, str] = {
     ALERT_RAISED: "fleet.alerts",
     ALERT_ACKNOWLEDGED: "fleet.alerts",
     ALERT_ESCALATED: "fleet.alerts",
+    ALERT_SUPPRESSED: "fleet.alerts",
+    ALERT_RESUMED: "fleet.alerts",
     ALERT_CLEARED: "fleet.alerts",
+    ALERT_REOPENED: "fleet.alerts",
     TRIP_STARTED: "fleet.trips",
     TRIP_ENDED: "fleet.trips",
     REBALANCE_RECOMMENDED: "fleet.rebalance",

@@ -1,8 +1,8 @@
 """A fact as the events speak of it: who, when, what tipped it, and why. Pure; numbers are rounded here and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from numpy.typing import NDArray
@@ -48,6 +48,13 @@ class FactRow(NamedTuple):
     value: list[float]
 
 
+class Told(TypedDict):
+    """What events say where it does not follow from a fact: a model's finding."""
+
+    common: dict[str, Any]
+    evidence: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Trigger:
     """What the events of one moment hang on: a fact, or the deadline of a timer of ours.
@@ -57,6 +64,7 @@ class Trigger:
     cause    see alerts.event.Event
     time_ms  event time
     timer    True: no record tipped it
+    told     replaces what `row` says of the vehicle and of the reasons
     """
 
     row: FactRow
@@ -64,6 +72,25 @@ class Trigger:
     cause: str
     time_ms: int
     timer: bool = False
+    told: Told | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """Stream time."""
+        return self.time_ms if self.timer else self.row.stream_ms
+
+    def about(self, row: FactRow, told: Told | None) -> "Trigger":
+        """The same moment, for events about an earlier fact: its condition and values (or what was told of it); who, where, when, and
+        which record are of now."""
+        if row is self.row and told is self.told:
+            return self
+        if told is not None and told is not self.told:
+            recorded = {"recorded_ms": self.row.append_ms} if self.row.append_ms > 0 else {}
+            kept = {name: value for name, value in told["evidence"].items() if name != "recorded_ms"}
+            told = {"common": told["common"], "evidence": kept | recorded}
+        if not self.timer and row is not self.row:
+            row = self.row._replace(fact=row.fact, condition=row.condition, value=row.value)
+        return replace(self, row=row, told=told)
 
 
 def rows(facts: NDArray[Any]) -> list[FactRow]:
@@ -126,6 +153,8 @@ def common(row: FactRow, parameters: LifecycleParameters) -> dict[str, Any]:
 
 def evidence(tip: Trigger, rule: str, parameters: LifecycleParameters, *, topic: str, partition: int) -> dict[str, Any]:
     """Why: rule with version, values, where in Kafka, and the window if it was one."""
+    if tip.told is not None:
+        return {name: value for name, value in tip.told["evidence"].items() if not (tip.timer and name == "recorded_ms")}
     row = tip.row
     data: dict[str, Any] = {"rule": rule, "version": VERSION, "values": values(row)}
     if row.first_offset >= 0:

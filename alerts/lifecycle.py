@@ -12,23 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetpulse.alerts import evidence, rules, snapshot, trips
-from fleetpulse.alerts.alarm import Alarms, Alert
+from fleetpulse.alerts.alarm import Alarms
+from fleetpulse.alerts.alert import plain, restored
 from fleetpulse.alerts.event import Event
-from fleetpulse.alerts.evidence import FactRow, Trigger
+from fleetpulse.alerts.evidence import Trigger
 from fleetpulse.alerts.maintenance import Maintenances, Task
+from fleetpulse.alerts.mutes import Mutes
 from fleetpulse.alerts.notes import Note, Notes
 from fleetpulse.alerts.operations import Operations
 from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.alerts.quiet import Quiet
 from fleetpulse.alerts.recorder import Recorder
-from fleetpulse.alerts.rules import BATTERY_SWAP, EVICTION, RULES, TRIP, Severity
+from fleetpulse.alerts.relay import Relay, Word
+from fleetpulse.alerts.rules import BATTERY_SWAP, EVICTION, OF_BATTERY, RULES, TRIP, Severity
 from fleetpulse.alerts.standing import Flag
 from fleetpulse.alerts.states import EventType
 from fleetpulse.alerts.vehicles import Vehicles
 from fleetpulse.codecs.operations import OperationRecord
 from fleetpulse.state.facts import FACT, Cause, Condition, Fact
 
-COUNTERS = ("alerts_joined", "facts_ignored", "operations_applied", "operations_refused", "operations_repeated")
-"""Beside the counts of events: conditions that joined an open alert, facts about decommissioned vehicles, operations."""
+COUNTERS = ("alerts_held", "alerts_joined", "facts_ignored", "operations_applied", "operations_refused", "operations_repeated")
+"""Beside the counts of events: conditions whose alert was held back or that joined an open one, facts of the decommissioned, operations."""
 
 _SILENCE = 1 << Condition.OFFLINE | 1 << Condition.MISSING
 
@@ -41,11 +45,18 @@ class Lifecycle:
         self._recorder = Recorder(parameters, shard=shard, topic=topic)
         self.counters: dict[str, int] = self._recorder.counters
         self.counters.update(dict.fromkeys(COUNTERS, 0))
-        self._alarms = Alarms(self._recorder, self.counters)
         self._maintenances = Maintenances(self._recorder)
         self._vehicles = Vehicles(self._recorder, self._maintenances)
+        self._mutes = Mutes()
+        policy = parameters.policy
+        self._alarms = Alarms(self._recorder, policy, self._mutes, self._vehicles.holding, self.counters)
         self._notes = Notes(parameters, shard, topic)
-        self._operations = Operations(self._vehicles, self._alarms, self._maintenances, self._notes, self.counters)
+        self._relay = Relay()
+        self._quiet = Quiet(self._vehicles, self._alarms, self._notes, self._relay, policy)
+        self._operations = Operations(
+            self._vehicles, self._alarms, self._maintenances, self._notes, self._quiet, self._relay, self.counters
+        )
+        self._for_models = policy.matters_to_models()
 
     # What the public state shows, by slot; arrays of at least as many vehicles as `ensure` was told.
     @property
@@ -73,6 +84,11 @@ class Lifecycle:
         """Bits of the conditions behind required maintenance."""
         return self._column("maintenance")
 
+    @property
+    def service(self) -> NDArray[np.uint8]:
+        """1: in service, so that no alert of it is told."""
+        return self._vehicles.service
+
     def _column(self, name: str) -> NDArray[Any]:
         return self._vehicles.records[name]
 
@@ -91,22 +107,36 @@ class Lifecycle:
         self.ensure(int(facts["slot"].max()) + 1)
         for row in evidence.rows(facts):
             second = row.stream_ms // 1000
-            self._alarms.advance(second * 1000)
+            self._fire(second * 1000)
             self._recorder.forget_before(second)
             record = operations[row.row] if row.cause == Cause.OPERATION else None
             self._vehicles.choose_mode(row)
-            self._fact(evidence.trigger(row, record), record)
+            tip = evidence.trigger(row, record)
+            held = self._alarms.holds(row.slot) & self._for_models
+            self._fact(tip, record)
+            self._alarms.review(tip, row.slot)
+            holds = self._alarms.holds(row.slot) & self._for_models
+            if holds != held:
+                self._relay.say("holding", tip, rules=sorted(holds))
             self._show(row.slot)
         return self._recorder.take()
 
     def advance(self, stream_ms: int) -> list[Event]:
         """The events of timers that are due in the whole second of `stream_ms`. O(1) when none is."""
-        self._alarms.advance(stream_ms // 1000 * 1000)
+        self._fire(stream_ms // 1000 * 1000)
         return self._recorder.take()
+
+    def _fire(self, second_ms: int) -> None:
+        for slot in self._alarms.advance(second_ms):
+            self._show(slot)
 
     def take_notes(self) -> list[Note]:
         """What the cities are to be told of silent vehicles, since the last call."""
         return self._notes.take()
+
+    def take_words(self) -> list[Word]:
+        """What the models' desk is to be told, since the last call."""
+        return self._relay.take()
 
     def _fact(self, tip: Trigger, record: OperationRecord | None) -> None:
         match Fact(tip.row.fact):
@@ -142,7 +172,7 @@ class Lifecycle:
         else:
             judgement = rules.judge(tip.row, self._recorder.parameters)
             if rule.by_city:
-                self._notes.silent("missing" if condition == Condition.MISSING else "offline", tip, judgement)
+                self._quiet.tell_silent(tip, judgement)
             elif rule.alert:
                 self._alarms.raise_(tip, judgement)
             if rule.maintenance and (not late or rule.latched):
@@ -159,7 +189,7 @@ class Lifecycle:
             self._vehicles.release(slot, Condition.MISSING)
         self._vehicles.release(slot, condition)
         if rule.by_city:
-            self._notes.over("heard", tip, rule.name)
+            self._quiet.tell_heard(tip, rule.name)
         else:
             self._alarms.clear(tip, rule, condition)
         if rule.maintenance and rule.maintenance.recovers:
@@ -182,14 +212,13 @@ class Lifecycle:
             return
         tasks = self._maintenances.of(tip.row.slot, component="battery")
         self._maintenances.resolve(tip, tasks, by="swap", because=BATTERY_SWAP)
+        self._alarms.mend(tip.row.slot, OF_BATTERY)
         self._vehicles.settle(tip, BATTERY_SWAP, (EventType.MAINTENANCE,))
 
     def _forget(self, tip: Trigger) -> None:
         """Close the books of a vehicle that nobody heard of for so long that its slot goes to another one."""
         slot = tip.row.slot
-        for alert in self._alarms.of(slot):
-            self._alarms.close(tip, slot, alert)
-        self._notes.over("gone", tip, EVICTION)
+        self._quiet.end(tip, EVICTION)
         self._maintenances.resolve(tip, self._maintenances.of(slot), by="forgotten", because=EVICTION)
         self._vehicles.forget(slot)
 
@@ -207,17 +236,20 @@ class Lifecycle:
     def snapshot(self) -> bytes:
         """All of it as versioned bytes, a copy. The inverse is restore."""
         alerts = [alert for _, alert in self._alarms.everything()]
+        silent = [self._quiet.silent[slot] for slot in sorted(self._quiet.silent)]
         rest = {
             "counters": self.counters,
             "counted": [[*key, *count] for key, count in self._recorder.counted.items()],
             "operations": list(self._operations.remembered),
             "told": sorted(self._notes.told.items()),
-            "alerts": [{k: v for k, v in vars(alert).items() if k != "row"} for alert in alerts],
+            "alerts": [plain(alert) for alert in alerts],
+            "mutes": self._mutes.state(),
             "tasks": [[slot, asdict(task)] for slot in sorted(self._maintenances.open) for task in self._maintenances.of(slot)],
         }
-        facts = np.zeros(len(alerts), dtype=FACT)  # and not np.array(rows): padding must be the same each time
-        for i, alert in enumerate(alerts):
-            facts[i] = tuple(alert.row)
+        rows = [*(alert.row for alert in alerts), *silent]
+        facts = np.zeros(len(rows), dtype=FACT)  # and not np.array(rows): padding must be the same each time
+        for i, row in enumerate(rows):
+            facts[i] = tuple(row)
         return snapshot.encode(snapshot.Books(self._vehicles.records[: self._vehicles.count], facts, rest), shard=self._shard)
 
     def restore(self, data: bytes) -> None:
@@ -229,13 +261,11 @@ class Lifecycle:
         self._recorder.counted = {(a, b, c, d): (n, second) for a, b, c, d, n, second in books.rest["counted"]}
         self._operations.remembered = OrderedDict.fromkeys((slot, id_) for slot, id_ in books.rest["operations"])
         self._notes.told = dict(books.rest["told"])
-        for row, values in zip(evidence.rows(books.facts), books.rest["alerts"], strict=True):
-            self._restore_alert(row, values)
+        self._mutes.restore(books.rest["mutes"])
+        self._vehicles.service[sorted(self._mutes.service)] = 1
+        rows, alerts = evidence.rows(books.facts), books.rest["alerts"]
+        self._alarms.restore(restored(row, values) for row, values in zip(rows, alerts, strict=False))
+        self._quiet.silent = {row.slot: row for row in rows[len(alerts) :]}
         for slot, values in books.rest["tasks"]:
             task = Task(**{**values, "severity": Severity(values["severity"])})
             self._maintenances.open.setdefault(slot, {})[task.rule] = task
-
-    def _restore_alert(self, row: FactRow, values: dict[str, Any]) -> None:
-        alert = Alert(row=row, **{**values, "severity": Severity(values["severity"])})
-        self._alarms.open.setdefault(row.slot, {})[alert.rule] = alert
-        self._alarms.watch(alert)

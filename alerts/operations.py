@@ -7,14 +7,15 @@ from fleetpulse.alerts.alarm import Alarms
 from fleetpulse.alerts.evidence import Trigger
 from fleetpulse.alerts.maintenance import Maintenances
 from fleetpulse.alerts.notes import Notes
+from fleetpulse.alerts.policy import CITY_RULE, MODEL_RULES
+from fleetpulse.alerts.quiet import Quiet
+from fleetpulse.alerts.relay import Relay
 from fleetpulse.alerts.rules import OPERATION, RULES
 from fleetpulse.alerts.standing import Flag, operate
 from fleetpulse.alerts.states import EventType
 from fleetpulse.alerts.vehicles import Vehicles
 from fleetpulse.codecs.operations import Operation, OperationRecord
-from fleetpulse.state.facts import Condition
 
-OFFLINE = RULES[Condition.OFFLINE].alert
 REMEMBERED = 256
 """Ids of a shard's last operations that are kept, so that one that a writer sent again is done once."""
 
@@ -25,13 +26,24 @@ NAME_LENGTH = 200
 class Operations:
     """Applies operations to the books of a shard."""
 
-    def __init__(self, vehicles: Vehicles, alarms: Alarms, maintenances: Maintenances, notes: Notes, counters: dict[str, int]) -> None:
+    def __init__(
+        self,
+        vehicles: Vehicles,
+        alarms: Alarms,
+        maintenances: Maintenances,
+        notes: Notes,
+        quiet: Quiet,
+        relay: Relay,
+        counters: dict[str, int],
+    ) -> None:
         self.remembered: OrderedDict[tuple[int, str], None] = OrderedDict()
         """(slot, digest of the operation id, which may be long), oldest first."""
         self._vehicles = vehicles
         self._alarms = alarms
         self._maintenances = maintenances
         self._notes = notes
+        self._quiet = quiet
+        self._relay = relay
         self._counters = counters
 
     def apply(self, tip: Trigger, record: OperationRecord) -> None:
@@ -46,16 +58,28 @@ class Operations:
         if len(self.remembered) > REMEMBERED:
             self.remembered.popitem(last=False)
         if record.operation == Operation.ALERT_ACKNOWLEDGED:
-            by, alert_id = record.by[:NAME_LENGTH], str(record.detail.get("alert_id", ""))
-            rule = str(record.detail.get("rule", ""))
-            done = self._alarms.acknowledge(tip, by=by, alert_id=alert_id, rule=rule)
-            if not done and (alert_id or rule == OFFLINE):
-                done = self._notes.acknowledged(tip, OPERATION, alert_id=alert_id, by=by)
+            done = self._acknowledge(tip, record)
+        elif record.operation == Operation.SNOOZE:
+            done = self._quiet.snooze(tip, record, by=record.by[:NAME_LENGTH])
+        elif record.operation == Operation.SERVICE_MODE:
+            done = self._quiet.service(tip, record)
         elif record.operation == Operation.MAINTENANCE_DONE:
             done = self._maintenance_done(tip, record)
         else:
             done = self._move(tip, record)
         self._counters["operations_applied" if done else "operations_refused"] += 1
+
+    def _acknowledge(self, tip: Trigger, record: OperationRecord) -> bool:
+        """The alert may be one of ours, of the vehicle's city, or of a model."""
+        by, alert_id = record.by[:NAME_LENGTH], str(record.detail.get("alert_id", ""))
+        rule = str(record.detail.get("rule", ""))
+        if self._alarms.acknowledge(tip, by=by, alert_id=alert_id, rule=rule):
+            return True
+        if rule in MODEL_RULES or (alert_id and not rule):
+            self._relay.say("acknowledged", tip, alert_id=alert_id, rule=rule, by=by)
+            if rule:
+                return True
+        return bool(alert_id or rule == CITY_RULE) and self._notes.acknowledged(tip, OPERATION, alert_id=alert_id, by=by)
 
     def _move(self, tip: Trigger, record: OperationRecord) -> bool:
         slot = tip.row.slot
@@ -65,9 +89,7 @@ class Operations:
         self._vehicles.set_flags(slot, change.flags)
         self._vehicles.settle(tip, OPERATION, change.said)
         if record.operation == Operation.DECOMMISSIONED:  # nobody will ever mend or find it
-            for alert in self._alarms.of(slot):
-                self._alarms.close(tip, slot, alert)
-            self._notes.over("gone", tip, OPERATION)
+            self._quiet.end(tip, OPERATION)
             self._maintenances.resolve(tip, self._maintenances.of(slot), by="operation", because=OPERATION)
         return True
 
@@ -80,11 +102,11 @@ class Operations:
         if not tasks and not in_workshop:
             return False
         self._maintenances.resolve(tip, tasks, by="operation", because=OPERATION)
-        crash = RULES[Condition.CRASH]
-        if any(task.rule == crash.name for task in tasks):
-            for alert in self._alarms.of(slot):
-                if alert.rule == crash.alert:
-                    self._alarms.close(tip, slot, alert)
+        mended = {rule.alert: rule for rule in RULES.values() if rule.alert and any(task.rule == rule.name for task in tasks)}
+        for alert in list(self._alarms.books.get(slot, {}).values()):
+            if alert.rule in mended and mended[alert.rule].latched and alert.latched:
+                self._alarms.close(tip, slot, alert, final=True)
+        self._alarms.mend(slot, mended.keys())
         if in_workshop:
             self._vehicles.set_flags(slot, Flag(0))
         self._vehicles.settle(tip, OPERATION, (EventType.MAINTENANCE_END, EventType.MAINTENANCE))

@@ -1,8 +1,9 @@
 """What the life cycle must be told about the fleet. Plain values by code; who knows the configuration builds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleetpulse.alerts.availability import Mode
+from fleetpulse.alerts.policy import AlertPolicy
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class LifecycleParameters:
     city_names   by city code, "" for none
     zone_names   by zone code (the `zone` value of geofence facts), "" for none: ("", *geofence.names)
     swappable    by vehicle-model code: the battery can be swapped on the street
-    escalate_s   stream time after which an alert that nobody acknowledged escalates, > 0
+    policy       how alerts behave in time and towards each other
     window_s     length of the windows that facts of cause WINDOW rest on
     """
 
@@ -23,7 +24,7 @@ class LifecycleParameters:
     city_names: tuple[str, ...] = ()
     zone_names: tuple[str, ...] = ()
     swappable: tuple[bool, ...] = ()
-    escalate_s: float = 1800.0
+    policy: AlertPolicy = field(default_factory=AlertPolicy)
     window_s: int = 60
 
     def mode(self, vehicle_model: int) -> Mode:

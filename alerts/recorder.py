@@ -63,7 +63,7 @@ class Recorder:
                 cause=tip.cause,
                 time_ms=tip.time_ms if time_ms is None else time_ms,
                 data={
-                    **evidence.common(tip.row, self.parameters),
+                    **(tip.told["common"] if tip.told is not None else evidence.common(tip.row, self.parameters)),
                     **data,
                     "evidence": evidence.evidence(tip, because or rule, self.parameters, topic=self._topic, partition=self._shard),
                 },

@@ -166,6 +166,9 @@ RULES: dict[Condition, Rule] = {
     ),
 }
 
+OF_BATTERY = frozenset(rule.alert for rule in RULES.values() if rule.alert and rule.maintenance and rule.maintenance.component == "battery")
+"""Alerts that another battery ends."""
+
 FAULT_COMPONENTS: tuple[tuple[int, int, Component, Severity], ...] = (
     (16, 23, "brake", CRITICAL),
     (0, 15, "motor", WARNING),

@@ -12,12 +12,17 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from fleetpulse.alerts.alert import Phase
+from fleetpulse.alerts.mutes import Mutes
+from fleetpulse.alerts.rules import RULES
 from fleetpulse.alerts.vehicles import VEHICLE
 from fleetpulse.codecs.errors import RefusedError
 from fleetpulse.state.facts import FACT
 
 _HEADER = struct.Struct("<4sHHQQQ")
-_MAGIC, VERSION = b"LIFE", 2
+_MAGIC, VERSION = b"LIFE", 3
+_BEFORE = 2
+"""The version that is read too: it knew open alerts alone."""
 
 
 class SnapshotError(RefusedError):
@@ -50,15 +55,26 @@ def decode(snapshot: bytes, *, shard: int) -> Books:
     if len(snapshot) < _HEADER.size:
         raise SnapshotError(f"a snapshot of the life cycle must have at least {_HEADER.size} bytes; got {len(snapshot)}")
     magic, version, of_shard, vehicles, facts, rest = _HEADER.unpack_from(snapshot)
-    if (magic, version) != (_MAGIC, VERSION):
+    if magic != _MAGIC or version not in (_BEFORE, VERSION):
         raise SnapshotError(f"a snapshot of the life cycle must be {_MAGIC!r} version {VERSION}; got {magic!r} version {version}")
     if of_shard != shard:
         raise SnapshotError(f"a snapshot of the life cycle must be of shard {shard}; got one of shard {of_shard}")
     ends = _HEADER.size + np.cumsum([rest, vehicles * VEHICLE.itemsize, facts * FACT.itemsize])
     if ends[2] != len(snapshot):
         raise SnapshotError(f"a snapshot of the life cycle must have {ends[2]} bytes, as its header says; got {len(snapshot)}")
+    books = orjson.loads(snapshot[_HEADER.size : ends[0]])
     return Books(
         vehicles=np.frombuffer(snapshot[ends[0] : ends[1]], dtype=VEHICLE).copy(),
         facts=np.frombuffer(snapshot[ends[1] : ends[2]], dtype=FACT),
-        rest=orjson.loads(snapshot[_HEADER.size : ends[0]]),
+        rest=books if version == VERSION else _upgraded(books),
     )
+
+
+def _upgraded(books: dict[str, Any]) -> dict[str, Any]:
+    """The books of the version before in the form of this one."""
+    latched = {rule.alert for rule in RULES.values() if rule.latched}
+    alerts = []
+    for values in books["alerts"]:
+        kept = {name: value for name, value in values.items() if name != "deadline_ms"}
+        alerts.append({**kept, "phase": Phase.OPEN, "escalate_ms": values["deadline_ms"], "latched": values["rule"] in latched})
+    return {**books, "alerts": alerts, "mutes": Mutes().state()}

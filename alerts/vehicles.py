@@ -4,6 +4,7 @@ One record a vehicle; nothing is done for a vehicle to which nothing happened.
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fleetpulse.alerts.availability import Mode, route
 from fleetpulse.alerts.evidence import FactRow, Trigger
 from fleetpulse.alerts.maintenance import Maintenances
 from fleetpulse.alerts.recorder import Recorder
+from fleetpulse.alerts.rules import RULES
 from fleetpulse.alerts.standing import Flag, Standing, cross
 from fleetpulse.alerts.states import EventType, VehicleState
 from fleetpulse.state.facts import Condition
@@ -42,11 +44,20 @@ def bit(condition: Condition) -> int:
     return 1 << condition
 
 
+@cache
+def names_of(conditions: int) -> frozenset[str]:
+    """Names of the rules, and of their alerts, of a set of conditions."""
+    rules = [RULES[condition] for condition in Condition if conditions & bit(condition)]
+    return frozenset(name for rule in rules for name in (rule.name, rule.alert) if name)
+
+
 class Vehicles:
     """The records of a shard's vehicles."""
 
     def __init__(self, recorder: Recorder, maintenances: Maintenances) -> None:
         self.records: NDArray[Any] = np.zeros(1024, dtype=VEHICLE)
+        self.service: NDArray[np.uint8] = np.zeros(1024, dtype=np.uint8)
+        """1: in service, so that no alert of it is told."""
         self.count = 0
         self._recorder = recorder
         self._maintenances = maintenances
@@ -57,6 +68,7 @@ class Vehicles:
             grown = np.zeros(max(vehicles, 2 * len(self.records)), dtype=VEHICLE)
             grown[: self.count] = self.records[: self.count]
             self.records = grown
+            self.service = np.append(self.service, np.zeros(len(grown) - len(self.service), dtype=np.uint8))
         self.count = max(self.count, vehicles)
 
     def forget(self, slot: int) -> None:
@@ -82,6 +94,10 @@ class Vehicles:
     def holds(self, slot: int, condition: Condition) -> bool:
         """Whether the condition holds."""
         return bool(int(self.records["conditions"][slot]) & bit(condition))
+
+    def holding(self, slot: int) -> frozenset[str]:
+        """Names of the rules, and of their alerts, whose conditions hold."""
+        return names_of(int(self.records["conditions"][slot]))
 
     def choose_mode(self, row: FactRow) -> None:
         """Follow the vehicle's model. A model of the other mode waits until the vehicle is in a state that both modes have."""

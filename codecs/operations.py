@@ -27,11 +27,14 @@ class Operation(IntEnum):
     ALERT_ACKNOWLEDGED = 9
     CONNECTED = 10
     DISCONNECTED = 11
+    SNOOZE = 12
+    SERVICE_MODE = 13
 
 
 @dataclass(frozen=True)
 class OperationRecord:
-    """One operation. `detail` holds the keys beyond the common ones: alert_id, rule, component, reservation_id, note."""
+    """One operation. `detail` holds the keys beyond the common ones: alert_id, rule, component, reservation_id, note,
+    minutes or until_ms (snooze), mode (on or off; service_mode)."""
 
     operation: Operation
     device_id: UUID

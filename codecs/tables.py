@@ -55,6 +55,7 @@ STATE: np.dtype[np.void] = np.dtype(
         ("seq", "<u4"),
         ("firmware_version", "S16"),
         ("sensors", "<u2"),  # bits of what it senses badly, state/facts.Sensor
+        ("service", "u1"),  # 1: in service, so that it has no alerts
     ],
     align=True,
 )

@@ -100,7 +100,7 @@ class Flow(_Section):
 
     processes: int = Field(1, ge=1, le=64)
     epoch_s: float = Field(10.0, gt=0, le=60)
-    poll_ms: int = Field(2, ge=0, le=100)
+    poll_ms: int = Field(20, ge=0, le=100)
     quota_bytes: int = Field(256 << 20, ge=1 << 20)
     window_s: int = Field(60, ge=10, le=3600)
     metrics_port: Port = 9102
@@ -230,6 +230,55 @@ class Rules(_Section):
         return self
 
 
+AlertRule = Literal[
+    "low_battery", "over_temperature", "geofence", "crash", "tipped", "theft", "tamper", "tyre_pressure", "fault_code", "offline",
+    "voltage_sag", "sensor", "battery_drain", "vibration",
+]  # fmt: skip
+"""Alerts of vehicles."""
+Condition = Literal[
+    "low_battery", "unrentable_battery", "over_temperature", "geofence", "outside_jurisdiction", "crash", "tipped", "theft", "tamper",
+    "tyre_pressure", "fault_code", "offline", "missing", "voltage_sag", "sensor",
+]  # fmt: skip
+"""Rules that hold or do not; those that inhibit and confirm."""
+DAY_S = 86_400
+
+
+class Alerts(_Section):
+    """How alerts behave in time and towards each other.
+
+    A condition that returns within `reopen_s` after its alert was cleared opens that alert again (0: never); `reopen` has the rules for
+    which it is another time, in seconds. A condition must hold for `minimum` seconds before its alert is raised, beyond the dwell of its
+    own rule, and be away for `keep` seconds before it is cleared. While a rule of `inhibit` holds, the alerts that it names are held back
+    or suppressed. The first rule of `confirm` that holds raises the severity of the alert that it proves. A table replaces the default
+    one as a whole.
+    """
+
+    reopen_s: float = Field(1800, ge=0, le=30 * DAY_S)
+    reopen: dict[AlertRule, Annotated[float, Field(ge=0, le=30 * DAY_S)]] = {
+        "battery_drain": DAY_S,
+        "vibration": DAY_S,
+        "voltage_sag": DAY_S,
+        "tyre_pressure": DAY_S,
+        "sensor": 21_600,
+        "theft": 3600,
+    }
+    minimum: dict[AlertRule, Annotated[float, Field(ge=0, le=DAY_S)]] = {}
+    keep: dict[AlertRule, Annotated[float, Field(ge=0, le=DAY_S)]] = {"theft": 300}
+    inhibit: dict[Condition, tuple[AlertRule, ...]] = {
+        "offline": ("low_battery", "battery_drain", "vibration", "voltage_sag", "tyre_pressure", "fault_code", "sensor"),
+        "crash": ("tipped",),
+    }
+    confirm: dict[AlertRule, tuple[Condition, ...]] = {
+        "crash": ("tipped",),
+        "tamper": ("theft",),
+        "geofence": ("theft", "tamper"),
+        "voltage_sag": ("over_temperature", "fault_code"),
+        "fault_code": ("over_temperature", "voltage_sag"),
+        "battery_drain": ("voltage_sag", "over_temperature"),
+        "offline": ("theft", "tamper"),
+    }
+
+
 class Rebalance(_Section):
     """Decisions per H3 cell and interval."""
 
@@ -244,12 +293,23 @@ class Rebalance(_Section):
 
 
 class Detect(_Section):
-    """Online models. A model in `shadow` scores and raises nothing."""
+    """Online models. A model in `shadow` scores and raises nothing.
+
+    A tyre that will be below its limit within `tyre_horizon_days` is told, within `tyre_warning_days` as a warning. A battery's life
+    ends at `battery_end_soh_pct` of its first capacity, or at `battery_end_resistance` times the least resistance that it has shown;
+    that is a warning `battery_warning_days` ahead, critical `battery_critical_days` ahead.
+    """
 
     warm_up_windows: int = Field(500, ge=10)
     anomaly_quantile: float = Field(0.9995, gt=0.5, lt=1)
     drain_delta_pct: float = Field(3.0, gt=0)
-    shadow: tuple[Literal["drain", "powertrain", "vibration"], ...] = ()
+    shadow: tuple[Literal["drain", "powertrain", "vibration", "tyre_forecast", "battery_life"], ...] = ()
+    tyre_horizon_days: float = Field(14.0, gt=0, le=90)
+    tyre_warning_days: float = Field(3.0, gt=0, le=90)
+    battery_end_soh_pct: float = Field(70.0, gt=0, lt=100)
+    battery_end_resistance: float = Field(2.0, gt=1, le=10)
+    battery_warning_days: float = Field(30.0, gt=0, le=365)
+    battery_critical_days: float = Field(15.0, gt=0, le=365)
 
 
 class Settings(BaseSettings):
@@ -269,6 +329,7 @@ class Settings(BaseSettings):
     notify: Notify = Notify()  # type: ignore[call-arg]
     agent: Agent = Agent()  # type: ignore[call-arg]
     rules: Rules = Rules()  # type: ignore[call-arg]
+    alerts: Alerts = Alerts()  # type: ignore[call-arg]
     rebalance: Rebalance = Rebalance()  # type: ignore[call-arg]
     detect: Detect = Detect()  # type: ignore[call-arg]
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 
+from fleetpulse.alerts.policy import CITY_RULE
 from fleetpulse.alerts.rebalance import RebalanceParameters
 from fleetpulse.alerts.silences import SilenceParameters
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows import wiring
+from fleetpulse.flows.shards import policy_of
 from fleetpulse.flows.stop import Stop
 from fleetpulse.operators.rebalance import CityNames, ZonePlanner, rebalance
 
@@ -37,6 +39,7 @@ def silences_of(settings: Settings) -> SilenceParameters:
         vehicles=settings.rules.outage_vehicles,
         together_s=settings.rules.outage_together_s,
         escalate_s=settings.rules.escalate_s,
+        reopen_s=policy_of(settings).reopen_ms(CITY_RULE) / 1000,
         h3_resolution=settings.rebalance.h3_resolution,
     )
 

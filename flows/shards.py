@@ -4,11 +4,26 @@ from collections.abc import Callable
 
 from fleetpulse.alerts.lifecycle import Lifecycle
 from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.alerts.policy import AlertPolicy
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
 from fleetpulse.operators.fleet import FleetNames, ShardLogic
 from fleetpulse.state.parameters import Parameters, Rules
 from fleetpulse.state.shard import Shard
+
+
+def policy_of(settings: Settings) -> AlertPolicy:
+    """How alerts behave, of rules, models and cities."""
+    told = settings.alerts
+    return AlertPolicy(
+        escalate_s=settings.rules.escalate_s,
+        reopen_s=told.reopen_s,
+        reopen={**told.reopen},
+        minimum={**told.minimum},
+        keep={**told.keep},
+        inhibit={**told.inhibit},
+        confirm={**told.confirm},
+    )
 
 
 def shard_maker(settings: Settings, fleet: Fleet, *, topic: str) -> Callable[[int], ShardLogic]:
@@ -27,7 +42,7 @@ def shard_maker(settings: Settings, fleet: Fleet, *, topic: str) -> Callable[[in
         city_names=fleet.city_names,
         zone_names=("", *parameters.geofence.names),
         swappable=tuple(bool(m and m.swappable) for m in fleet.models),
-        escalate_s=settings.rules.escalate_s,
+        policy=policy_of(settings),
         window_s=settings.flow.window_s,
     )
     names = FleetNames(

@@ -168,7 +168,7 @@ class ShardLogic:
         for block in waiting[np.argsort(self._written_ms[waiting], kind="stable")][:allowed].tolist():
             slots = public.live(self.shard, np.arange(block * BLOCK, min((block + 1) * BLOCK, vehicles)))
             rows = public.rows(self.shard, slots)
-            for name in ("vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"):
+            for name in ("vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance", "service"):
                 rows[name] = getattr(self.lifecycle, name)[slots]
             metadata = {
                 "shard": str(self.shard.shard),

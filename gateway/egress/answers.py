@@ -7,7 +7,7 @@ finding them.
 from typing import Any, Literal, get_args
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from fleetpulse.alerts.states import STATE_NAMES
@@ -26,6 +26,8 @@ OperationName = Literal[
     "maintenance_done",
     "decommissioned",
     "recommissioned",
+    "snooze",
+    "service_mode",
 ]
 
 
@@ -95,6 +97,7 @@ class Vehicle(_Form):
     seq: int
     firmware_version: str | None = None
     sensors: list[str] = Field(description="What it senses badly now; such values are left out of windows, rules and models.")
+    service: bool = Field(description="In service: it has no alerts, whatever its conditions.")
 
 
 class VehicleList(_Form):
@@ -137,6 +140,12 @@ class Alert(_Form):
     acknowledged_by: str | None = None
     acknowledged_ms: int | None = None
     escalated_ms: int | None = None
+    reopened: int | None = Field(None, description="How often it was opened again.")
+    suppressed_by: list[str] | None = Field(
+        None, description="What keeps it quiet: snooze, or rules that explain it. Nobody is told of it."
+    )
+    snoozed_until_ms: int | None = None
+    snoozed_by: str | None = None
     device_id: str | None = Field(None, description="Absent for an alert about a zone.")
     zone: str | None = None
     city: str | None = None
@@ -152,7 +161,7 @@ class Alert(_Form):
 
 
 class AlertList(_Form):
-    alerts: list[Alert] = Field(description="Most urgent first: not acknowledged, severity, rule, age.")
+    alerts: list[Alert] = Field(description="Most urgent first: not suppressed, not acknowledged, severity, rule, age.")
     total: int
 
 
@@ -352,6 +361,24 @@ class OperationRequest(_Form):
     component: Literal["battery", "tyre", "brake", "motor", "structure", "sensor"] | None = Field(
         None, description="maintenance_done: what was repaired; without it, everything."
     )
+    rule: str | None = Field(
+        None,
+        pattern=r"^[a-z_]{1,40}$",
+        description="snooze: whose alerts; without it, of all that are open. maintenance_done: what was mended.",
+    )
+    minutes: float | None = Field(None, ge=0, le=43_200, description="snooze: for how long, of the deployment's time; 0 ends it.")
+    until_ms: int | None = Field(None, ge=0, lt=1 << 53, description="snooze: until when, instead of minutes; at most 30 days ahead.")
+    mode: Literal["on", "off"] | None = Field(None, description="service_mode: whether the vehicle is in service from now on.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "OperationRequest":
+        ends = (self.minutes is not None) + (self.until_ms is not None)
+        if ends != (self.operation == "snooze"):
+            raise ValueError("a snooze must have either minutes or until_ms, and nothing else may have one of them")
+        if (self.operation == "service_mode") != (self.mode is not None):
+            raise ValueError("service_mode must have a mode, and nothing else may have one")
+        return self
+
     note: str | None = Field(None, max_length=1000)
 
 

@@ -30,7 +30,18 @@ from fleetpulse.gateway.egress.problems import Problem
 ROLES = ("viewer", "operator", "service", "admin")
 OPEN = ("/", "/livez", "/readyz", "/openapi.json")
 """Paths that anybody may ask for, and those below /static/: the page without data, and what orchestration needs."""
-STAFF = frozenset({"alert_acknowledged", "maintenance_done", "rebalance_pick_up", "drop_off", "decommissioned", "recommissioned"})
+STAFF = frozenset(
+    {
+        "alert_acknowledged",
+        "maintenance_done",
+        "rebalance_pick_up",
+        "drop_off",
+        "decommissioned",
+        "recommissioned",
+        "snooze",
+        "service_mode",
+    }
+)
 SYSTEMS = frozenset({"reservation_start", "reservation_stop", "reservation_cancel"})
 MAY_DO: dict[str, frozenset[str]] = {"viewer": frozenset(), "operator": STAFF, "service": SYSTEMS, "admin": STAFF | SYSTEMS}
 """Role -> operations. Every role may read."""

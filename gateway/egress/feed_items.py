@@ -26,7 +26,10 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     event.ALERT_RAISED: ("alert_id", "rule", "severity", "raised_ms"),
     event.ALERT_ACKNOWLEDGED: ("alert_id", "rule", "severity", "raised_ms"),
     event.ALERT_ESCALATED: ("alert_id", "rule", "severity", "raised_ms"),
+    event.ALERT_SUPPRESSED: ("alert_id", "rule", "severity", "raised_ms", "suppressed_by"),
+    event.ALERT_RESUMED: ("alert_id", "rule", "severity", "raised_ms"),
     event.ALERT_CLEARED: ("alert_id",),
+    event.ALERT_REOPENED: ("alert_id", "rule", "severity", "raised_ms", "reopened"),
     event.REBALANCE_RECOMMENDED: ("city", "zone", "kind", "interval_end_ms", "expires_ms", "priority"),
 }
 """Keys of the data that a view cannot do without; the JSON Schemas require them."""

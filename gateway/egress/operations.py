@@ -25,6 +25,9 @@ ANSWERS_KEPT = 10_000
 _NAMESPACE = uuid5(NAMESPACE_URL, "https://mobilitycorp.eu/fleetpulse/operations")
 
 
+Detail = dict[str, str | int | float]
+
+
 class UnavailableError(Exception):
     """Kafka did not take the operation in time. It may or may not be in the log; the same key is safe to repeat."""
 
@@ -84,7 +87,7 @@ class Operations:
             self._producer.poll(0.05)
         self._producer.flush(0.5)
 
-    async def write(self, operation: operations.Operation, device_id: UUID, *, by: str, key: str | None, detail: dict[str, str]) -> Written:
+    async def write(self, operation: operations.Operation, device_id: UUID, *, by: str, key: str | None, detail: Detail) -> Written:
         """Write the operation; returns when Kafka has it. Raises UnavailableError, KeyReuseError."""
         id_ = operation_id(device_id, key)
         answer = self._answers.get(id_)

@@ -54,6 +54,7 @@ class VehicleJson:
             "alerts": lambda column: _bits(column, CONDITION_NAMES),
             "maintenance": lambda column: _bits(column, CONDITION_NAMES),
             "fault_bits": _bit_numbers,
+            "service": lambda column: (column != 0).tolist(),
             "sensors": lambda column: _bits(column, SENSOR_NAMES),
             "firmware_version": lambda column: [value.decode("utf-8", "replace") or None for value in column.tolist()],
         }

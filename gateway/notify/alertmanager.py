@@ -1,5 +1,6 @@
 """Open alerts to an Alertmanager (API v2): sent when they change and again every `resend_s`, resolved when they are cleared.
 
+A suppressed alert (snoozed, or explained by another rule) is not sent, and resolved if it was; it is sent anew when it is resumed.
 Alertmanager groups, silences and tells people. Its own clock is the wall's: an alert that is not sent again ends by itself after
 ALIVE_RESENDS intervals, so that a gateway that died holds up nothing. Delivery: what was not taken is sent again at the next turn.
 """
@@ -90,7 +91,7 @@ class AlertmanagerPush:
 
     async def _turn(self, client: httpx.AsyncClient, *, full: bool) -> bool:
         """Send what changed, or everything. False when some of it was not taken."""
-        open_now = {alert.alert_id: alert for alert in self._alerts}
+        open_now = {alert.alert_id: alert for alert in self._alerts if not alert.suppressed_by}
         for alert_id, (alert, labels, _) in list(self._known.items()):
             current = open_now.get(alert_id)
             if current is None or labels_of(current, self._deployment) != labels:

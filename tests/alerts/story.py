@@ -11,6 +11,7 @@ from fleetpulse.alerts import event
 from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.lifecycle import Lifecycle
 from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.alerts.policy import AlertPolicy
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.codecs.schema import MISSING_E7
 from fleetpulse.state.facts import FACT, Cause, Condition, Fact
@@ -24,7 +25,7 @@ PARAMETERS = LifecycleParameters(
     city_names=("", "berlin", "paris"),
     zone_names=("", "jurisdiction", "centre", "park"),
     swappable=(False, True, True, False, False),
-    escalate_s=1800,
+    policy=AlertPolicy(escalate_s=1800),
 )
 OFFLINE = (Condition.OFFLINE, 700.0, 600.0)
 MISSING = (Condition.MISSING, 90_000.0, 86_400.0)

@@ -221,7 +221,7 @@ def test_the_heap_of_deadlines_does_not_grow_with_alerts_that_are_closed() -> No
         story.raised(*TIPPED)
         story.cleared(*TIPPED)
         story.now_ms -= 2000
-    assert len(story.lifecycle._alarms._heap) < 600
+    assert len(story.lifecycle._alarms._deadlines) < 600
 
 
 def test_nothing_due_is_nothing_done() -> None:

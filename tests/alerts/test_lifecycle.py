@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fleetpulse.alerts import event, lifecycle, snapshot
+from fleetpulse.alerts.alert import Phase
 from fleetpulse.alerts.availability import EDGES
 from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.lifecycle import Lifecycle
 from fleetpulse.alerts.parameters import LifecycleParameters
+from fleetpulse.alerts.policy import AlertPolicy
 from fleetpulse.alerts.states import STATE_NAMES, EventType, VehicleState
 from fleetpulse.codecs.operations import Operation, OperationRecord
 from fleetpulse.state.facts import Cause, Condition, Fact
@@ -24,7 +26,31 @@ from tests.support import events
 
 MODELS = (SCOOTER, 0, CAR, CAR)
 """Of the vehicles in slots 0-3; model 0 is unknown, hence micromobility."""
-SHORT = replace(PARAMETERS, escalate_s=3)
+SHORT = replace(PARAMETERS, policy=AlertPolicy(escalate_s=3))
+LIVELY = replace(
+    PARAMETERS,
+    policy=AlertPolicy(
+        escalate_s=3,
+        reopen_s=4,
+        reopen={"theft": 0, "tipped": 60},
+        minimum={"tipped": 1, "sensor": 2.5},
+        keep={"theft": 2, "geofence": 1},
+        inhibit={"offline": ("low_battery", "tipped", "voltage_sag"), "crash": ("tipped",), "theft": ("tamper", "crash")},
+        confirm={"tamper": ("tipped",), "geofence": ("theft",), "low_battery": ("voltage_sag",)},
+    ),
+)
+BOTH = st.sampled_from((SHORT, LIVELY))
+DETAILS: tuple[dict[str, Any], ...] = (
+    {},
+    {"rule": "tipped"},
+    {"rule": "offline"},
+    {"component": "battery"},
+    {"minutes": 0.05, "rule": "tipped"},
+    {"minutes": 0.1},
+    {"minutes": 0},
+    {"mode": "on"},
+    {"mode": "off"},
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +92,9 @@ def logs(draw: st.DrawFn, *, conditions: tuple[Condition, ...] = tuple(Condition
         }
         values: tuple[float, ...] = (70.0, 60.0, float(draw(st.integers(0, 1))))
         if kind == Fact.OPERATION:
-            operation = draw(st.sampled_from(Operation))
-            detail = draw(st.sampled_from(({}, {"rule": "tipped"}, {"rule": "offline"}, {"component": "battery"})))
+            detail = draw(st.sampled_from(DETAILS))
+            meant = Operation.SNOOZE if "minutes" in detail else Operation.SERVICE_MODE if "mode" in detail else None
+            operation = meant or draw(st.sampled_from(Operation))
             operations[i] = OperationRecord(operation, device(slot), now_ms, "ada", f"op{draw(st.integers(0, 30))}", dict(detail))
             fields |= {"row": i, "cause": Cause.OPERATION, "late": 0}
         elif kind == Fact.EVICTED:
@@ -79,7 +106,7 @@ def logs(draw: st.DrawFn, *, conditions: tuple[Condition, ...] = tuple(Condition
 
 
 def end_ms(log: Log) -> int:
-    return (int(log.facts["stream_ms"][-1]) if len(log.facts) else START_MS) + 10_000
+    return (int(log.facts["stream_ms"][-1]) if len(log.facts) else START_MS) + 70_000
 
 
 def bytes_of(made: list[Event]) -> list[tuple[bytes, Any]]:
@@ -94,12 +121,14 @@ def run(log: Log, *, parameters: LifecycleParameters = SHORT) -> tuple[Lifecycle
 
 
 @settings(max_examples=150, deadline=None)
-@given(logs(), st.data())
-def test_events_do_not_depend_on_how_the_log_was_cut(log: Log, data: st.DataObject) -> None:
+@given(logs(), BOTH, st.data())
+def test_events_do_not_depend_on_how_the_log_was_cut(log: Log, parameters: LifecycleParameters, data: st.DataObject) -> None:
     """Pieces of any size, timers looked at in between or not, now and then a restart from a snapshot: the same bytes in the same order."""
-    whole, expected = run(log)
+    whole, expected = run(log, parameters=parameters)
+    told = [*whole.take_notes()], [*whole.take_words()]
     made: list[Event] = []
-    part = story.lifecycle(SHORT)
+    notes, words = [], []
+    part = story.lifecycle(parameters)
     start = 0
     while start < len(log.facts):
         end = start + data.draw(st.integers(1, 8))
@@ -112,10 +141,13 @@ def test_events_do_not_depend_on_how_the_log_was_cut(log: Log, data: st.DataObje
             made += part.advance(data.draw(st.integers(before, after)))
         if data.draw(st.integers(0, 3)) == 0:
             books = part.snapshot()
-            part = story.lifecycle(SHORT)
+            notes += part.take_notes()
+            words += part.take_words()
+            part = story.lifecycle(parameters)
             part.restore(books)
             assert part.snapshot() == books
     made += part.advance(end_ms(log))
+    assert (notes + part.take_notes(), words + part.take_words()) == told
     assert bytes_of(made) == bytes_of(expected)
     assert part.counters == whole.counters
     assert part.snapshot() == whole.snapshot()
@@ -144,11 +176,15 @@ def test_every_move_is_an_edge_and_follows_the_one_before(log: Log) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(logs())
-def test_alerts_and_maintenance_are_opened_and_closed_once_and_the_bits_show_what_is_open(log: Log) -> None:
-    part, made = run(log)
+@given(logs(), BOTH)
+def test_alerts_and_maintenance_are_opened_and_closed_once_and_the_bits_show_what_is_open(
+    log: Log, parameters: LifecycleParameters
+) -> None:
+    part, made = run(log, parameters=parameters)
     part.ensure(len(MODELS))
     open_: dict[str, dict[str, Any]] = {}
+    closed: dict[str, dict[str, Any]] = {}
+    suppressed: set[str] = set()
     for e in made:
         events.validate(event.encode(e, deployment="test"))
         if ".alert." in e.type:
@@ -157,27 +193,46 @@ def test_alerts_and_maintenance_are_opened_and_closed_once_and_the_bits_show_wha
             id_, opens, closes = e.data["maintenance_id"], event.MAINTENANCE_REQUIRED, event.MAINTENANCE_RESOLVED
         else:
             continue
+        assert e.type != event.ALERT_SUPPRESSED or "service" not in e.data["suppressed_by"]
         same = [d for d in open_.values() if (d["device_id"], d["rule"], "alert_id" in d) == (e.subject, e.rule, "alert_id" in e.data)]
         if e.type == opens and id_ not in open_:
             assert id_ == e.id
             assert not same, "one alert or task per vehicle and rule"
             if e.data.get("late") is not True or e.rule == "crash":
                 open_[id_] = e.data
+        elif e.type == event.ALERT_REOPENED:
+            before = closed.pop(id_)
+            assert not same
+            assert (e.subject, e.rule, e.data["raised_ms"]) == (before["device_id"], before["rule"], before["raised_ms"])
+            assert e.data["reopened"] == before.get("reopened", 0) + 1
+            open_[id_] = e.data
         else:
             assert [d.get("alert_id", d.get("maintenance_id")) for d in same] == [id_]
-            if e.type == closes:
-                del open_[id_]
+            if "alert_id" in e.data:
+                assert e.data.get("reopened") == open_[id_].get("reopened")
+            if e.type == event.ALERT_SUPPRESSED:
+                suppressed.add(id_)
+            elif e.type == event.ALERT_RESUMED:
+                suppressed.remove(id_)
+            elif e.type == closes:
+                closed[id_] = open_.pop(id_)
+                suppressed.discard(id_)
     for slot in range(len(MODELS)):
         mine = [d for d in open_.values() if d["device_id"] == str(device(slot))]
         silences = 1 << Condition.OFFLINE | 1 << Condition.MISSING  # alerts of the city
         assert bool(int(part.alerts[slot]) & ~silences) == any("alert_id" in d for d in mine)
         assert int(part.maintenance[slot]).bit_count() == sum("maintenance_id" in d for d in mine)
+        assert not (part.service[slot] and any("alert_id" in d for d in mine)), "a vehicle in service has no alerts"
+        assert all(alert.suppressed == part._alarms._reasons(slot, alert.rule) for alert in part._alarms.of(slot))
+        assert {d["alert_id"] for d in mine if d.get("alert_id") in suppressed} == {
+            a.alert_id for a in part._alarms.of(slot) if a.suppressed
+        }
 
 
 @settings(max_examples=100, deadline=None)
-@given(logs())
-def test_no_two_events_have_the_same_id(log: Log) -> None:
-    _, made = run(log)
+@given(logs(), BOTH)
+def test_no_two_events_have_the_same_id(log: Log, parameters: LifecycleParameters) -> None:
+    _, made = run(log, parameters=parameters)
     assert len({e.id for e in made}) == len(made)
 
 
@@ -223,7 +278,7 @@ def test_books_are_as_large_as_what_is_open() -> None:
     for slot in range(10):
         part.raised(Condition.TYRE_PRESSURE, 150.0, 172.0, 0.0, slot=slot)
         part.cleared(Condition.TYRE_PRESSURE, 250.0, 172.0, 0.0, slot=slot)
-    assert part.lifecycle._alarms.open == {}
+    assert part.lifecycle._alarms.books == {}
     assert part.lifecycle._maintenances.open == {}
 
 
@@ -247,7 +302,7 @@ def test_the_arrays_grow_and_keep_what_they_had() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda b: b"ELSE" + b[4:], "must be b'LIFE' version 2; got b'ELSE'"),
+        (lambda b: b"ELSE" + b[4:], "must be b'LIFE' version 3; got b'ELSE'"),
         (lambda b: b[:4] + b"\x01\x00" + b[6:], "got b'LIFE' version 1"),
         (lambda b: b[:6] + b"\x04\x00" + b[8:], "must be of shard 3; got one of shard 4"),
         (lambda b: b[:-1], "as its header says"),
@@ -272,3 +327,32 @@ def test_a_snapshot_is_a_copy() -> None:
     assert restored.vehicle_state[0] == VehicleState.NON_OPERATIONAL
     assert restored.counters["events.alert.raised"] == 1
     assert set(lifecycle.COUNTERS) <= restored.counters.keys()
+
+
+@settings(max_examples=60, deadline=None)
+@given(logs(conditions=(Condition.TIPPED, Condition.LOW_BATTERY, Condition.THEFT, Condition.TAMPER, Condition.OFFLINE)))
+def test_what_is_held_has_a_reason_and_what_is_open_a_cause(log: Log) -> None:
+    part, _ = run(log, parameters=LIVELY)
+    for slot, alert in part._alarms.everything():
+        if alert.phase == Phase.HELD:
+            assert part._alarms._reasons(slot, alert.rule) or alert.ready_ms
+        assert (alert.phase == Phase.CLOSED) != bool(alert.conditions or alert.latched or alert.close_ms)
+
+
+def test_a_snapshot_of_the_version_before_is_read() -> None:
+    """Its alerts are open; what it could not know begins empty."""
+    part = story.Story()
+    part.raised(*story.CRASH)
+    part.raised(Condition.TIPPED, 80.0, 10.0)
+    part.operate(Operation.ALERT_ACKNOWLEDGED, rule="crash")
+    books = snapshot.decode(part.lifecycle.snapshot(), shard=3)
+    known = ("alert_id", "rule", "severity", "reason", "raised_ms", "condition", "conditions", "because", "acknowledged", "late")
+    alerts = [{**{name: values[name] for name in known}, "deadline_ms": values["escalate_ms"]} for values in books.rest["alerts"]]
+    rest = {name: value for name, value in books.rest.items() if name != "mutes"} | {"alerts": alerts}
+    old = bytearray(snapshot.encode(replace(books, rest=rest), shard=3))
+    old[4:6] = (2).to_bytes(2, "little")
+    restored = story.lifecycle()
+    restored.restore(bytes(old))
+    assert restored.snapshot() == part.lifecycle.snapshot()
+    due_ms = part.now_ms + 1_800_000
+    assert bytes_of(restored.advance(due_ms)) == bytes_of(part.lifecycle.advance(due_ms)) != []

@@ -25,7 +25,7 @@ NOT_OPEN: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/alerts",
     summary="Open alerts",
-    description="Most urgent first: not acknowledged, severity, rule, age.",
+    description="Most urgent first: not suppressed, not acknowledged, severity, rule, age.",
     response_model=answers.AlertList,
 )
 async def list_alerts(
@@ -35,6 +35,7 @@ async def list_alerts(
     severity: Annotated[tuple[answers.Severity, ...], Query(description="Only of this severity; may be repeated.")] = (),
     device_id: Annotated[UUID | None, Query(description="Only of this vehicle.")] = None,
     acknowledged: Annotated[bool | None, Query(description="Only those that somebody has taken, or that nobody has.")] = None,
+    suppressed: Annotated[bool | None, Query(description="Only those of which nobody is told now, or only the others.")] = None,
     limit: Limit = 100,
 ) -> Response:
     city_codes(hub, city)
@@ -46,6 +47,7 @@ async def list_alerts(
         and (not rule or alert.rule in rule)
         and (not severity or alert.severity in severity)
         and acknowledged in (None, alert.acknowledged_ms is not None)
+        and suppressed in (None, bool(alert.suppressed_by))
     ]
     now_ms = hub.clock.now_ms()
     return answers.respond({"alerts": [alert_view.render(alert, now_ms=now_ms) for alert in chosen[:limit]], "total": len(chosen)})

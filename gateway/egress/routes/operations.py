@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from fleetpulse.codecs.operations import Operation
-from fleetpulse.gateway.egress import answers
+from fleetpulse.gateway.egress import answers, operations
 from fleetpulse.gateway.egress.auth import author, own_key
 from fleetpulse.gateway.egress.operations import Written
 from fleetpulse.gateway.egress.routes.context import PREFIX, DeviceId, ReadyHub, row_of
@@ -53,12 +53,13 @@ async def report(
 ) -> Response:
     by = author(connection, request.operation, said=request.by)
     row_of(hub, device_id)
-    detail = {"reservation_id": request.reservation_id, "component": request.component, "note": request.note}
+    names = ("reservation_id", "component", "rule", "minutes", "until_ms", "mode", "note")
+    detail: operations.Detail = {name: value for name in names if (value := getattr(request, name)) is not None}
     written = await hub.operations.write(
         Operation[request.operation.upper()],
         device_id,
         by=by,
         key=own_key(connection, idempotency_key),
-        detail={name: value for name, value in detail.items() if value is not None},
+        detail=detail,
     )
     return accepted(written)
