@@ -3,9 +3,10 @@
 Shards say which vehicles are silent and heard again (alerts/notes.py). What they say is taken slice by slice of stream time, when every
 shard has said all of it, sorted by (stream time, device id); so the events do not depend on the order in which shards said it.
 
-A vehicle that is newly silent waits for a few slices. If by then enough others of its neighbourhood fell silent at about the same time, the
-area is the alarm: those that follow join it, and what was raised of single ones before is suppressed until it is over; else the vehicle is.
-Slices are counted, not seconds: an outage of ours has none. Who falls silent again soon after it was heard opens its alert again.
+A vehicle that is newly silent waits for a few slices, longer while others near it fall silent. If by then enough others of its
+neighbourhood fell silent at about the same time, the area is the alarm: those that follow join it, and what was raised of single ones
+before is suppressed until it is over; else the vehicle is. Slices are counted, not seconds: an outage of ours has none. Who falls silent
+again soon after it was heard opens its alert again.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ NAMED = 50
 
 @dataclass(frozen=True)
 class SilenceParameters:
-    """group_s       how long a silent vehicle waits for others
+    """group_s       how long a silent vehicle waits for others, anew with each that falls silent near it, at most together_s
     vehicles      as many that fell silent together are an outage of their area
     together_s    what "together" means
     escalate_s    after which an alert of one vehicle that nobody acknowledged escalates
@@ -118,12 +119,27 @@ class Silences:
         self._join(end_ms, events)
         self._find_outages(end_ms, events)
         self._wake(end_ms, events)
-        for device, silent in sorted(self.silent.items()):
-            if not silent.alert_id and not silent.suppressed_by and silent.waited * SLICE_MS >= self.parameters.group_s * 1000:
-                self._raise(device, silent, end_ms, events)
+        alone = [device for device, s in sorted(self.silent.items()) if not s.alert_id and not s.suppressed_by and self._waited(s)]
+        growing = self._growing() if alone else set()
+        for device in alone:
+            if device not in growing:
+                self._raise(device, self.silent[device], end_ms, events)
         self.rested = {device: rested for device, rested in self.rested.items() if rested.forget_ms > end_ms}
         self._escalate(end_ms, events)
         return _numbered(events)
+
+    def _waited(self, silent: Silent) -> bool:
+        return silent.waited * SLICE_MS >= self.parameters.group_s * 1000
+
+    def _growing(self) -> set[str]:
+        """Who waits for more of its neighbourhood, since somebody there fell silent just now; at most together_s."""
+        longest = self.parameters.together_s * 1000
+        found: set[str] = set()
+        for group in areas.groups(self._alone(), together_ms=round(longest)):
+            members = [self.silent[device] for device in group]
+            if not all(self._waited(silent) for silent in members):
+                found |= {silent.note.device for silent in members if silent.waited * SLICE_MS < longest}
+        return found
 
     def _take(self, note: Note, end_ms: int, events: list[Event]) -> None:
         silent = self.silent.get(note.device)
@@ -268,7 +284,7 @@ class Silences:
         counted: dict[int, int] = {}
         for group in groups:
             members = [self.silent[device] for device in group]
-            ripe = any(s.waited * SLICE_MS >= self.parameters.group_s * 1000 for s in members)
+            ripe = any(self._waited(s) for s in members)
             if len(group) < self.parameters.vehicles or not ripe:
                 continue
             zone = areas.fullest([s.cell for s in members])

@@ -117,20 +117,25 @@ def _place(v: Any, f: Any, ridden_m: float, settled: bool, second: int, sensors:
 
 @inlined
 def _charge(
-    v: Any, f: Any, ridden_m: float, out_wh: float, settled: bool, second: int, sensors: int, rules: Any, model: Any
+    v: Any, f: Any, ridden_m: float, out_wh: float, settled: bool, second: int, dt_ms: int, sensors: int, rules: Any, model: Any
 ) -> tuple[int, int]:
-    """The same for the charge. out_wh: energy taken since the frame before."""
+    """The same for the charge. out_wh: energy taken since the frame before. Each jump counts, of a charge that was doubted before too."""
     soc = real(f.battery_soc_pct)
     if np.isnan(soc):
         return 0, sensors
     change = soc - v.soc_pct
     if settled and not np.isnan(change):
-        most = rules.charge_jump_pct + rules.charge_rate_pct_per_min / 60.0 * ((second - whole(v.charge_s)) & 0xFFFF)
+        rests = (whole(v.status) | whole(f.status)) & (_IN_USE | _CHARGING) == 0
+        a_second = (rules.charge_rest_pct_per_min if rests else rules.charge_rate_pct_per_min) / 60.0
+        most = rules.charge_jump_pct + a_second * ((second - whole(v.charge_s)) & 0xFFFF)
         if abs(change) > most and (sensors & _LEAPS or not swapped(v, f, rules, model)):
-            if not v.flag_bits & _CHARGE_DOUBTED:
+            said = whole(np.floor(2.0 * soc + 0.5))
+            again = abs(said - whole(v.charge_said)) * 0.5 > rules.charge_jump_pct + a_second * dt_ms * 1e-3
+            if again or not v.flag_bits & _CHARGE_DOUBTED:
                 v.flag_bits |= _CHARGE_DOUBTED
                 v.charge_jumps = min(whole(rules.sensor_jumps), whole(v.charge_jumps) + 1)
                 v.jump_s = second
+            v.charge_said = said
             return CHARGE, sensors
     v.flag_bits &= 0xFF ^ _CHARGE_DOUBTED
     v.charge_s = second
@@ -183,7 +188,7 @@ def check(v: Any, f: Any, time_ms: int, dt_ms: int, out_wh: float, rules: Any, m
             ridden_m = real(f.speed_mps) * dt_ms * 1e-3
     sensors = _speed(v, f, by_odometer_m, dt_ms, sensors, rules)
     place, sensors = _place(v, f, ridden_m, settled, second, sensors, rules)
-    charge, sensors = _charge(v, f, ridden_m, out_wh, settled, second, sensors, rules, model)
+    charge, sensors = _charge(v, f, ridden_m, out_wh, settled, second, dt_ms, sensors, rules, model)
     if v.place_jumps >= rules.sensor_jumps:
         sensors |= _JUMPS
     elif v.place_jumps == 0:

@@ -57,6 +57,7 @@ class Rules:
     sensor_jumps      as many unbelievable jumps make the sense a bad one; each is forgotten after jump_forget_s without another
     charge_frozen_pct charge that the energy taken must have cost, while the one that is reported stays the same
     charge_jump_pct, charge_rate_pct_per_min  a charge that changes by more, and more than this since the last believed one, is not believed
+    charge_rest_pct_per_min                   the same where it is neither used nor charged
     phantom_speed_mps, charging_speed_mps     least speed at which wheels must turn, and at which nobody charges
     geofence_leave_m  how far on the right side of the edge a vehicle must be before a geofence violation is cleared
     fix_default_m     horizontal accuracy assumed when a position comes without one
@@ -87,7 +88,7 @@ class Rules:
     temperature_dwell_s: float = 5
     battery_dwell_s: float = 5
     voltage_dwell_s: float = 5
-    voltage_quiet_s: float = 1800
+    voltage_quiet_s: float = 21_600
     swap_jump_pct: float = 15
     trip_end_dwell_s: float = 5
     quiet_s: float = 30
@@ -98,10 +99,11 @@ class Rules:
     stuck_position_m: float = 500
     teleport_mps: float = 50
     sensor_jumps: float = 3
-    jump_forget_s: float = 600
+    jump_forget_s: float = 1200
     charge_frozen_pct: float = 4
     charge_jump_pct: float = 5
-    charge_rate_pct_per_min: float = 30
+    charge_rate_pct_per_min: float = 5
+    charge_rest_pct_per_min: float = 1
     phantom_speed_mps: float = 3
     charging_speed_mps: float = 3
     evict_s: float = 30 * 86_400

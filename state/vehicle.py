@@ -151,6 +151,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("clock_others", "u1"),  # that are later
         ("place_jumps", "u1"),
         ("charge_jumps", "u1"),
+        ("charge_said", "u1"),  # the last charge that was not believed, in half per cents
         ("phantoms", "u1"),  # intervals in a row in which only the speed says that it moves
         ("latitude_e7", "<i4"),
         ("longitude_e7", "<i4"),

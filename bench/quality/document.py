@@ -1,6 +1,10 @@
-"""The report of `fleetpulse bench quality --json FILE` as the page docs/quality.md: `python -m fleetpulse.bench.quality.document FILE`."""
+"""Reports of `fleetpulse bench quality --json FILE` as the page docs/quality.md: `python -m fleetpulse.bench.quality.document FILE...`.
+
+Several files are parts of one evaluation. Pictures and remarks are what stands in docs/quality.
+"""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,11 @@ from fleetpulse.bench.quality.cases import CASES
 
 _HEAD = """# Detection quality
 
-What `fleetpulse bench quality` found, and nothing else: this page is made from its report by
+What `fleetpulse bench quality` found: this page is made from its reports by
 
 ```
-fleetpulse bench quality --json quality.json{more}
-python -m fleetpulse.bench.quality.document quality.json > docs/quality.md
+{commands}
+python -m fleetpulse.bench.quality.document {files} > docs/quality.md
 ```
 
 Simulated vehicles with labelled faults, three days each, and twenty days with slow faults, through the real flows `telemetry`, `detect` and
@@ -24,17 +28,85 @@ Simulated vehicles with labelled faults, three days each, and twenty days with s
 """
 
 
-def page(report: dict[str, Any]) -> str:
-    """The page as Markdown."""
+COMPLAINTS: tuple[tuple[str, str, str], ...] = (
+    (
+        "Online and offline flap every few minutes",
+        "tests/operators/test_silence.py",
+        "test_a_vehicle_that_reports_every_150_s_never_flaps",
+    ),
+    (
+        "Three notifications for one entry into a zone",
+        "tests/state/test_conditions.py",
+        "test_one_entry_into_a_zone_is_one_fact_however_the_position_jitters",
+    ),
+    (
+        "A stuck position is not noticed",
+        "tests/state/test_health.py",
+        "test_a_position_that_stays_while_the_wheels_ride_on_is_noticed_and_left_out",
+    ),
+    ("Offline alarms come late or stay", "tests/operators/test_silence.py", "test_an_offline_alarm_comes_within_its_bound"),
+    (
+        "Heating before a ride counts as drain",
+        "tests/models/test_detector.py",
+        "test_heating_before_a_ride_is_no_drain_but_heating_that_never_ends_is",
+    ),
+    (
+        "A whole period is dropped because it held a charge",
+        "tests/models/test_detector.py",
+        "test_a_charge_begins_the_sum_anew_and_what_follows_counts_at_once",
+    ),
+)
+"""What users of comparable systems complain about; the file and the test that show that it does not happen here."""
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "quality"
+"""Pictures (*.png) and remarks.md."""
+
+
+def merged(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The reports of several parts as one. Raises ValueError when two of them hold the same figure."""
+    whole: dict[str, Any] = {**reports[0], "results": [], "checks": {}, "notes": {}, "skipped": {}}
+    for report in reports:
+        both = {result["name"] for result in whole["results"]} & {result["name"] for result in report["results"]}
+        if both:
+            raise ValueError(f"each figure must stand in one report; got {sorted(both)[0]} twice")
+        whole["results"] += report["results"]
+        for name in ("checks", "notes", "skipped"):
+            whole[name] |= report[name]
+    return whole
+
+
+PARTS: tuple[str, ...] = ("crash", "nab", "dublin", "days", "weeks")
+
+
+def _ran(report: dict[str, Any]) -> set[str]:
+    only = set(_only(report))
+    return {part for part in PARTS if not only or part in only or ("fleet" in only and part in ("days", "weeks"))}
+
+
+def _only(report: dict[str, Any]) -> list[str]:
+    return [part for part in report["notes"].get("parts", "").removesuffix(" alone").split(", ") if part]
+
+
+def _command(report: dict[str, Any], file: str) -> str:
+    more = "".join(f" --only {part}" for part in _only(report))
+    scale = report["notes"].get("scale", "").split(" ")[0]
+    more += f" --scale {scale}" if scale else ""
+    return f"fleetpulse bench quality --json {file}{more}" + ("" if report["seed"] == 1 else f" --seed {report['seed']}")
+
+
+def page(reports: Sequence[dict[str, Any]], files: Sequence[str], *, pictures: Sequence[str] = (), remarks: str = "") -> str:
+    """The page as Markdown. files: what the reports are called; pictures: paths from docs/."""
+    report = merged(reports)
     figures = {result["name"]: result for result in report["results"]}
     machine = report["machine"]
-    only = report["notes"].get("parts", "").removesuffix(" alone")
-    more = "".join(f" --only {part}" for part in only.split(", ") if part)
-    parts = [_HEAD.format(more=more + ("" if report["seed"] == 1 else f" --seed {report['seed']}"))]
-    if only:
-        parts.append(f"**This page holds the parts {only} alone; the others were not run.**\n")
-    notes = [f"{name}: {text}" for name, text in sorted({**report["notes"], **report["skipped"]}.items())]
+    commands = "\n".join(_command(part, file) for part, file in zip(reports, files, strict=True))
+    parts = [_HEAD.format(commands=commands, files=" ".join(files))]
+    if missing := [part for part in PARTS if not any(part in _ran(each) for each in reports)]:
+        parts.append(f"**Not run: {', '.join(missing)}.**\n")
+    told = {**report["notes"], **report["skipped"]}
+    notes = [f"{name}: {text}" for name, text in sorted(told.items()) if name != "parts"]
     parts.append(f"Machine: {machine['cores']} x {machine['cpu']}, Python {machine['python']}; " + "; ".join(notes) + ".\n")
+    if remarks:
+        parts.append(remarks)
     parts.append("## Targets\n\n| | holds |\n|---|---|")
     parts += [f"| {name} | {'yes' if holds else '**no**'} |" for name, holds in report["checks"].items()]
     parts.append("\n## Kinds of fault\n\n| kind | recall | precision | delay, median | delay, 90 % |\n|---|---|---|---|---|")
@@ -55,6 +127,11 @@ def page(report: dict[str, Any]) -> str:
         if rows:
             parts.append(f"\n## {title}\n\n| | |\n|---|---|")
             parts += [f"| {name} | {_cell(result)} {result['unit'] if result['unit'] != '1' else ''} |" for name, result in rows]
+    parts.append("\n## What users of comparable systems complain about\n\n| complaint | test |\n|---|---|")
+    parts += [f"| {complaint} | `{file}::{test}` |" for complaint, file, test in COMPLAINTS]
+    if pictures:
+        parts.append("\n## Pictures\n\nOne vehicle or series of each kind; the fault's span is shaded, alarms are red.\n")
+        parts += [f"![{Path(picture).stem}]({picture})" for picture in pictures]
     return "\n".join(parts) + "\n"
 
 
@@ -74,4 +151,8 @@ def _cell(result: dict[str, Any] | None) -> str:
 
 
 if __name__ == "__main__":
-    print(page(orjson.loads(Path(sys.argv[1]).read_bytes())), end="")
+    names = [Path(file).name for file in sys.argv[1:]]
+    shown = [f"{FOLDER.name}/{file.name}" for file in sorted(FOLDER.glob("*.png"))]
+    said = FOLDER / "remarks.md"
+    text = said.read_text(encoding="utf-8") if said.exists() else ""
+    print(page([orjson.loads(Path(file).read_bytes()) for file in sys.argv[1:]], names, pictures=shown, remarks=text), end="")

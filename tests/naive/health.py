@@ -21,6 +21,7 @@ class Before:
     """The vehicle before its newest frame. dt_ms: since the one before; None: there is none."""
 
     dt_ms: int | None
+    status: int
     energy_wh: float
     good: dict[str, float | None]
     place: tuple[int, int] | None
@@ -71,6 +72,7 @@ class Health:
     charge_jumps: int = 0
     place_doubted: bool = False
     charge_doubted: bool = False
+    charge_said: float = 0.0
     phantoms: int = 0
 
     def set(self, sensor: Sensor, *, bad: bool) -> None:
@@ -159,11 +161,14 @@ class Health:
         if settled and last is not None:
             idle = not frame["status"] & (Status.IN_USE | Status.CHARGING)
             swap = idle and model.swappable and soc - last >= rules.swap_jump_pct and not self.sensors & Sensor.CHARGE_JUMPS
-            most = rules.charge_jump_pct + rules.charge_rate_pct_per_min / 60 * ((second - self.charge_s) % 65_536)
-            if abs(soc - last) > most and not swap:
-                if not self.charge_doubted:
+            rests = not (before.status | frame["status"]) & (Status.IN_USE | Status.CHARGING)
+            a_second = (rules.charge_rest_pct_per_min if rests else rules.charge_rate_pct_per_min) / 60
+            if abs(soc - last) > rules.charge_jump_pct + a_second * ((second - self.charge_s) % 65_536) and not swap:
+                said = int(2 * soc + 0.5) / 2
+                assert before.dt_ms is not None
+                if not self.charge_doubted or abs(said - self.charge_said) > rules.charge_jump_pct + a_second * before.dt_ms * 1e-3:
                     self.charge_jumps, self.jump_s = min(int(rules.sensor_jumps), self.charge_jumps + 1), second
-                self.charge_doubted = True
+                self.charge_doubted, self.charge_said = True, said
                 return True
         self.charge_doubted, self.charge_s = False, second
         if not settled or last is None or soc != last:

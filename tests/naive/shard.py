@@ -338,9 +338,9 @@ class NaiveShard:
     def before(self, v: Vehicle, frame: Frame, time_ms: int) -> health.Before:
         """What is known of the vehicle before its newest frame."""
         if v.newest_ms is None:
-            return health.Before(None, 0.0, v.good, v.place, v.anchor is not None)
+            return health.Before(None, 0, 0.0, v.good, v.place, v.anchor is not None)
         dt_ms = time_ms - v.newest_ms
-        return health.Before(dt_ms, self.energy_wh(v, frame, dt_ms / 1000), v.good, v.place, v.anchor is not None)
+        return health.Before(dt_ms, v.status, self.energy_wh(v, frame, dt_ms / 1000), v.good, v.place, v.anchor is not None)
 
     def energy_wh(self, v: Vehicle, frame: Frame, seconds: float) -> float:
         """Taken from the battery since the newest frame."""

@@ -113,6 +113,7 @@ NERVOUS = replace(
         jump_forget_s=30,
         charge_frozen_pct=0.1,
         charge_rate_pct_per_min=300,
+        charge_rest_pct_per_min=60,
     ),
 )
 """The same where senses are doubted soon, so that short logs show it."""

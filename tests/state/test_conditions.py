@@ -42,8 +42,13 @@ def test_a_charge_back_in_the_band_ends_the_dwell_and_one_not_measured_does_not(
 
 
 def test_charging_clears_a_low_battery_but_does_not_make_it_rentable() -> None:
-    story = charges(9, 9, 9).frame(9, battery_soc_pct=9, status=Status.CHARGING).frame(12, battery_soc_pct=15, status=Status.CHARGING)
-    assert names(story.result()) == [(raised(LOW), 6), (raised(UNRENTABLE), 6), (cleared(LOW), 9), (cleared(UNRENTABLE), 12)]
+    story = (
+        charges(9, 9, 9)
+        .frame(9, battery_soc_pct=9, status=Status.CHARGING)
+        .frame(12, battery_soc_pct=13, status=Status.CHARGING)
+        .frame(60, battery_soc_pct=15, status=Status.CHARGING)
+    )
+    assert names(story.result()) == [(raised(LOW), 6), (raised(UNRENTABLE), 6), (cleared(LOW), 9), (cleared(UNRENTABLE), 60)]
 
 
 def test_a_jump_of_the_charge_while_parked_is_a_swap_and_while_charging_is_not() -> None:

@@ -197,11 +197,24 @@ def test_a_charge_that_jumps_is_bad_and_a_swap_is_a_swap() -> None:
 
 
 def test_a_single_fall_of_the_charge_is_believed_when_it_lasts() -> None:
-    """70 % in an instant: after (70 - 5) / 0.5 = 130 s; low battery is raised then, not hidden."""
-    told = Story().frame(0, battery_soc_pct=80)
-    for second in range(10, 200, 10):
-        told.frame(second, battery_soc_pct=10)
-    assert [name for name in names(told.result(HOUR)) if "low" in name[0]] == [(raised(Condition.LOW_BATTERY), 140)]
+    """70 % in an instant, in use at most 5 % a minute: after (70 - 5) / 5 = 13 min; low battery is raised then, not hidden."""
+    told = Story().frame(0, battery_soc_pct=80, status=RIDE)
+    for second in range(10, 900, 10):
+        told.frame(second, battery_soc_pct=10, status=RIDE)
+    assert [name for name in names(told.result(HOUR)) if "low" in name[0]] == [(raised(Condition.LOW_BATTERY), 790)]
+
+
+def test_a_parked_vehicle_that_reports_every_four_minutes_shows_a_charge_that_jumps_too() -> None:
+    """Nobody takes 15 % from a vehicle at rest in four minutes; each jump counts, though the charge was doubted before."""
+    told = Story()
+    for second, soc in zip(range(0, 2400, 240), (60, 44, 71, 60, 80, 41, 60, 75, 50, 66), strict=True):
+        told.frame(second, battery_soc_pct=soc, model_id=3)
+    assert [name for name, at_s in names(told.result(HOUR)) if at_s <= 1800] == [raised(SENSOR)]
+    assert sensors(told) == Sensor.CHARGE_JUMPS
+    told = Story()
+    for second in range(0, 7200, 240):  # what a heater takes is no jump
+        told.frame(second, battery_soc_pct=80 - second / 240, model_id=3)
+    assert sensors(told) == Sensor(0)
 
 
 # what contradicts itself

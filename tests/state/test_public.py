@@ -37,7 +37,7 @@ def test_last_good_values_stay_when_a_frame_lacks_them() -> None:
         "sensors": 0,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
-    by_the_life_cycle = {"vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance"}
+    by_the_life_cycle = {"vehicle_state", "event_type", "state_since_ms", "alerts", "maintenance", "service"}
     assert set(STATE.names or ()) == expected.keys() | by_the_life_cycle
 
 
