@@ -3,7 +3,7 @@
 import pickle
 
 from fleetpulse.models.anomaly import AnomalyModel
-from fleetpulse.models.consumption import RideConsumption, StandbyConsumption
+from fleetpulse.models.consumption import RideConsumption, RideSpread, StandbyConsumption
 from fleetpulse.models.features import Group
 from fleetpulse.models.voltage import VoltageModel
 
@@ -13,6 +13,7 @@ class Cohort:
 
     def __init__(self, *, warm_up_windows: int) -> None:
         self.ride = RideConsumption()
+        self.rides = RideSpread()
         self.standby = StandbyConsumption()
         self.voltage = VoltageModel()
         self.anomaly: dict[Group, AnomalyModel] = {
@@ -26,13 +27,13 @@ class Cohort:
     def snapshot(self) -> bytes:
         """A pickle, kept until the models learn again. River promises nothing across versions: the owner stores River's beside it."""
         if self._stored is None:
-            self._stored = pickle.dumps((self.ride, self.standby, self.voltage, self.anomaly), protocol=pickle.HIGHEST_PROTOCOL)
+            self._stored = pickle.dumps((self.ride, self.rides, self.standby, self.voltage, self.anomaly), protocol=pickle.HIGHEST_PROTOCOL)
         return self._stored
 
     @classmethod
     def restored(cls, stored: bytes) -> "Cohort":
         """`stored` must come out of our own recovery store, whose versions were checked."""
         cohort = cls.__new__(cls)
-        cohort.ride, cohort.standby, cohort.voltage, cohort.anomaly = pickle.loads(stored)  # noqa: S301  # nosec B301
+        cohort.ride, cohort.rides, cohort.standby, cohort.voltage, cohort.anomaly = pickle.loads(stored)  # noqa: S301  # nosec B301
         cohort._stored = stored
         return cohort

@@ -10,6 +10,10 @@ from fleetpulse.models.guard import Guard
 RIDE_NAMES = ("distance", "drag", "climb", "cold", "moving", "in_use", "climate")
 """Inputs of the ride model, as features.Features.ride has them."""
 
+RIDES_KNOWN = 20
+"""Rides that a cohort learns before one of them means anything."""
+
+_GRAIN_PCT, _ALIKE, _RIDE_REACH = 0.3, 0.05, 4.0
 _REACH = 5.0
 _FARTHEST_PCT = 3.0
 _MEMORY = 1_000
@@ -46,6 +50,37 @@ class RideConsumption:
         weight = max(1.0 / self.count, 1.0 / _MEMORY)
         self._variance += weight * (error * error - self._variance)
         self._model.learn_one(dict(zip(RIDE_NAMES, ride, strict=True)), expected + error)
+
+
+class RideSpread:
+    """By how much rides differ from what their minutes were expected to cost: bias and spread of the residual over the expected loss.
+
+    A cohort whose charge comes in whole per cents, or late, has a wide one. Judge by what was known before, then learn. O(1).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean = 0.0
+        self._variance = 0.0
+
+    def bias(self, expected: float) -> float:
+        """Usual residual of a ride, in percentage points."""
+        return self._mean * (expected + _GRAIN_PCT)
+
+    def spread(self, expected: float) -> float:
+        """Its usual error, in percentage points; wider while few rides are known."""
+        return sqrt(1.0 + RIDES_KNOWN / max(self.count, 1)) * max(sqrt(self._variance), _ALIKE) * (expected + _GRAIN_PCT)
+
+    def learn(self, actual: float, expected: float) -> None:
+        """Take a ride in; one far out is pulled in, so that a fault does not make the spread its own."""
+        self.count += 1
+        error = (actual - expected) / (expected + _GRAIN_PCT) - self._mean
+        if self.count > RIDES_KNOWN:
+            reach = _RIDE_REACH * max(sqrt(self._variance), _ALIKE)
+            error = max(-reach, min(reach, error))
+        weight = max(1.0 / self.count, 1.0 / _MEMORY)
+        self._mean += weight * error
+        self._variance = (1.0 - weight) * (self._variance + weight * error * error)
 
 
 class StandbyConsumption:

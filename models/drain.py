@@ -1,7 +1,8 @@
 """Whether a vehicle loses more charge than its cohort's models explain: two watches on the residuals, one parked, one riding.
 
-The running sum (a one-sided CUSUM with slack) says how many percentage points were lost without reason; the Page-Hinkley test
-says that the vehicle's own residuals rose. The sum alone raises at the limit, with the test's word at half of it.
+Parked, a running sum (a one-sided CUSUM with slack) says how many percentage points were lost without reason. Riding, the sum is over
+whole rides, each measured in the spreads by which the cohort's rides differ, and no ride counts for more than CAP of them: one ride is no
+proof. The Page-Hinkley test says that the vehicle's own residuals rose; with its word half of a limit is enough.
 """
 
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from math import cos, hypot, radians
 
 from fleetpulse.models.vehicles import Vehicle, Watch
 
-RIDE_SLACK = 0.3
-"""Share of the expected loss of a ride that riders and vehicles differ by."""
 STANDBY_SLACK, STANDBY_SLACK_PCT_PER_H = 0.5, 0.1
-"""The same for standing, and a part that does not depend on what is expected."""
+"""What standing may cost beyond the expected: a share of it, and a part that does not depend on it."""
+RIDE_SLACK = 0.25
+"""Riders, loads and tyres differ for good: that share of a ride's expected loss is no reason to look, however alike rides are."""
+CAP, RIDE_LIMIT = 3.0, 6.0
+"""Most that one ride counts for, and the sum that raises, in spreads of the cohort's rides: it takes two rides at least."""
+LEAST_SHARE = 1 / 3
+"""Of the limit in percentage points that must be lost without reason while riding: less is nobody's business, however unlikely it is."""
 RESTING = 0.25
 """A raised vehicle has recovered when its sums are below this share of the limit."""
 HIGHEST = 2.0
@@ -23,44 +28,58 @@ LEAK = 0.99
 PH_DELTA, PH_LAMBDA, PH_ALPHA, PH_LEAST_COUNT = 0.5, 20.0, 0.9999, 30
 """Page-Hinkley in spreads of the cohort's residuals: allowance, threshold, fading, residuals before it speaks."""
 PH_REACH = 10.0
+PH_RIDE_LAMBDA, PH_LEAST_RIDES = 6.0, 5
+"""Threshold, and rides before it speaks, where a residual is that of a whole ride."""
 
 STOOD_M = 100.0
 """A vehicle that is this near to where it was has stood: then its charge is compared across a gap without windows."""
 _M_PER_DEG = 111_195.0
-CHARGED_PCT = 2.0
-"""A rise of charge beyond noise."""
-STEP_PCT = 5.0
-"""No battery loses more in a minute of riding: such a step is a sensor that had been stuck, and no loss."""
-STOOD_STEP_PCT, STOOD_STEP_PCT_PER_H = 1.5, 30.0
-"""The same for standing: a rounding of the sensor, and a part that grows with the time. What loses more burns."""
-CONDITIONING_W = 1_000.0
-"""Nothing but its heating or cooling draws so much in a vehicle that stands: what it costs is no drain..."""
-CONDITIONING_MS = 45 * 60_000
-"""...unless it lasts longer than anybody heats a car before a ride."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Charge lost in a span of `hours`: what was, what the cohort's model expected, and its usual error.
+    """Charge lost from begin_ms on in `hours` that were judged: what was, what the cohort's model expected, and its usual error.
 
     In percentage points of the battery when it was new, so that an old battery, which falls faster, is no drain.
     """
 
     riding: bool
+    begin_ms: int
     hours: float
     actual: float
     expected: float
     spread: float
 
 
-def update(watch: Watch, loss: Loss, slack_pct: float, *, limit_pct: float, raised: bool) -> None:
-    """Take a loss into the sum and the test. slack_pct: what may be lost beyond the expected without counting."""
+def stand(watch: Watch, loss: Loss, slack_pct: float, *, limit_pct: float, raised: bool) -> None:
+    """Take a loss while standing into the sum and the test. slack_pct: what may be lost beyond the expected without counting."""
+    _begin(watch, loss)
     residual = loss.actual - loss.expected
     excess = max(0.0, watch.excess_pct + residual - slack_pct)
     if raised and residual <= slack_pct:
         excess *= LEAK
     watch.excess_pct = min(HIGHEST * limit_pct, excess)
+    watch.score = watch.excess_pct / limit_pct
     page_hinkley(watch, min(PH_REACH, max(-PH_REACH, residual / loss.spread)))
+
+
+def ride(watch: Watch, loss: Loss) -> None:
+    """The same of a whole ride. loss.spread: by which rides of such an expected loss differ."""
+    _begin(watch, loss)
+    residual = loss.actual - loss.expected
+    step = (residual - max(loss.spread, RIDE_SLACK * loss.expected)) / loss.spread
+    score = watch.score + max(-CAP, min(CAP, step)) / RIDE_LIMIT
+    watch.score = min(HIGHEST, max(0.0, score))
+    watch.excess_pct = max(0.0, watch.excess_pct + residual) if watch.score > 0 else 0.0
+    page_hinkley(watch, max(-CAP, min(CAP, residual / loss.spread)))
+
+
+def _begin(watch: Watch, loss: Loss) -> None:
+    """A sum that is 0 begins with this loss."""
+    if watch.score <= 0:
+        watch.since_ms = loss.begin_ms
+        watch.judged_s = watch.charging_s = watch.conditioning_s = watch.doubted_s = watch.unseen_s = 0
+    watch.judged_s += round(3600 * loss.hours)
 
 
 def page_hinkley(watch: Watch, x: float) -> None:
@@ -71,44 +90,40 @@ def page_hinkley(watch: Watch, x: float) -> None:
     watch.least = min(watch.least, watch.total)
 
 
-def rose(watch: Watch) -> bool:
+def rose(watch: Watch, *, riding: bool = False) -> bool:
     """What the test says."""
-    return watch.count >= PH_LEAST_COUNT and watch.total - watch.least > PH_LAMBDA
+    least, threshold = (PH_LEAST_RIDES, PH_RIDE_LAMBDA) if riding else (PH_LEAST_COUNT, PH_LAMBDA)
+    return watch.count >= least and watch.total - watch.least > threshold
 
 
-def drains(watch: Watch, limit_pct: float) -> bool:
-    return watch.excess_pct >= (limit_pct / 2 if rose(watch) else limit_pct)
-
-
-def rests(vehicle: Vehicle, limit_pct: float) -> bool:
-    return max(vehicle.parked.excess_pct, vehicle.riding.excess_pct) <= RESTING * limit_pct
-
-
-def charged(vehicle: Vehicle) -> None:
-    """Charge came in: the sums begin anew, unless they are raised, for charging mends nothing. What was lost before is judged already."""
-    if not vehicle.battery_raised_ms:
-        vehicle.parked.excess_pct = vehicle.riding.excess_pct = 0.0
-
-
-def conditions(vehicle: Vehicle, power_w: float, span_ms: int) -> bool:
-    """Whether a span of standing went into heating or cooling; counts how long it has been on."""
-    if power_w < CONDITIONING_W:
-        vehicle.conditioned_ms = 0
+def drains(watch: Watch, limit_pct: float, *, riding: bool) -> bool:
+    """Whether the sum proves a drain."""
+    if riding and watch.excess_pct < LEAST_SHARE * limit_pct:
         return False
-    vehicle.conditioned_ms += span_ms
-    return vehicle.conditioned_ms <= CONDITIONING_MS
+    return watch.score >= (0.5 if rose(watch, riding=riding) else 1.0)
 
 
-def stepped(lost_pct: float, hours: float, *, riding: bool) -> bool:
-    """Whether the charge fell faster than any battery loses it."""
-    if riding:
-        return lost_pct > STEP_PCT * max(1.0, 60 * hours)
-    return lost_pct > STOOD_STEP_PCT + STOOD_STEP_PCT_PER_H * hours
+def rests(vehicle: Vehicle) -> bool:
+    return max(vehicle.parked.score, vehicle.riding.score) <= RESTING
+
+
+def suspected(watch: Watch, *, raised: bool) -> bool:
+    """Whether the model had better not learn from what it loses now."""
+    return raised or watch.score >= 0.5
+
+
+def over(vehicle: Vehicle) -> None:
+    """What was raised is over: the sums begin anew."""
+    for watch in (vehicle.parked, vehicle.riding):
+        watch.excess_pct = watch.score = 0.0
 
 
 def swapped(vehicle: Vehicle) -> None:
-    """Another battery: nothing that was learned of the old one holds."""
-    vehicle.parked, vehicle.riding = Watch(), Watch()
+    """Another battery: nothing that was learned of the old one holds, but rides are judged on: it may be the motor."""
+    vehicle.parked = Watch()
+    if vehicle.battery_raised_ms:
+        vehicle.riding = Watch()
+    vehicle.ride_ms = 0
     vehicle.streaks["powertrain"] = 0
 
 

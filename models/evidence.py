@@ -41,16 +41,27 @@ def sums(vehicle: Vehicle, limit_pct: float) -> dict[str, float]:
 
 
 def of_loss(vehicle: Vehicle, loss: Loss, limit_pct: float) -> Evidence:
-    """Of the drain model: the sum that reached the limit first, then the window that tipped it."""
+    """Of the drain model: the sum that reached the limit first, then the window or the ride that tipped it."""
     mode, watch = ("riding", vehicle.riding) if loss.riding else ("parked", vehicle.parked)
     values = {
         **sums(vehicle, limit_pct),
         "loss_pct": loss.actual,
         "expected_loss_pct": loss.expected,
         "span_min": loss.hours * 60,
+        "judged_min": watch.judged_s / 60,
+        **{
+            f"left_out_{name}_min": seconds / 60
+            for name, seconds in (
+                ("charging", watch.charging_s),
+                ("conditioning", watch.conditioning_s),
+                ("doubted", watch.doubted_s),
+                ("unseen", watch.unseen_s),
+            )
+            if seconds
+        },
     }
     features = (
-        FeatureShare(f"{mode}_excess_pct", watch.excess_pct, watch.excess_pct / limit_pct),
+        FeatureShare(f"{mode}_excess_pct", watch.excess_pct, watch.score),
         FeatureShare(f"{mode}_loss_pct", loss.actual, (loss.actual - loss.expected) / loss.spread),
     )
     return values, features

@@ -5,16 +5,16 @@ hysteresis: sums with a limit and a much lower one, or a count of extreme window
 """
 
 from dataclasses import dataclass
-from math import isnan
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fleetpulse.models import drain, evidence
+from fleetpulse.models import drain, evidence, spans
 from fleetpulse.models.anomaly import Score
 from fleetpulse.models.cohort import Cohort
 from fleetpulse.models.features import Features, Group
 from fleetpulse.models.findings import MODELS, Finding
+from fleetpulse.models.losses import LossJudge
 from fleetpulse.models.parameters import DetectParameters
 from fleetpulse.models.vehicles import Vehicle
 
@@ -46,66 +46,31 @@ class Judge:
 
     def __init__(self, parameters: DetectParameters) -> None:
         self._parameters = parameters
+        self._losses = LossJudge(parameters)
 
     def judge(self, cohort: Cohort, vehicle: Vehicle, m: Moment) -> list[Finding]:
         """Score, decide, learn. Changes cohort and vehicle; 0-2 findings."""
-        loss, swapped = self._drain(cohort, vehicle, m)
+        losses, swapped = self._drain(cohort, vehicle, m)
         sag = self._powertrain(cohort, vehicle, m)
         sample = m.f.samples["vibration"][m.i]
         shaken = None if sample is None else self._anomaly("vibration", cohort, vehicle, sample, raised=vehicle.motor_raised_ms > 0)[0]
-        found = [self._battery(cohort, vehicle, m, loss, sag, swapped=swapped), self._motor(cohort, vehicle, m, shaken)]
+        found = [self._battery(cohort, vehicle, m, losses, sag, swapped=swapped), self._motor(cohort, vehicle, m, shaken)]
         vehicle.end_ms = m.f.end_ms[m.i]
-        if not isnan(m.f.soc_last_pct[m.i]):
-            vehicle.soc_pct = m.f.soc_last_pct[m.i]
+        vehicle.soc_pct = m.f.soc_last_pct[m.i]
         vehicle.latitude_deg, vehicle.longitude_deg = m.f.latitude_deg[m.i], m.f.longitude_deg[m.i]
         return [finding for finding in found if finding is not None]
 
-    def _drain(self, cohort: Cohort, vehicle: Vehicle, m: Moment) -> tuple[drain.Loss | None, bool]:
-        """The loss that was judged (None: nothing to judge), and whether the battery was swapped."""
+    def _drain(self, cohort: Cohort, vehicle: Vehicle, m: Moment) -> tuple[list[drain.Loss], bool]:
+        """The losses that were judged, and whether the battery was swapped."""
         f, i = m.f, m.i
-        last, first, begin_ms, riding = f.soc_last_pct[i], vehicle.soc_pct, vehicle.end_ms, f.riding[i]
-        if isnan(last):
-            return None, False
-        if last - first >= self._parameters.swap_jump_pct and f.charging_s[i] <= 0 and not riding:
-            swapped = int(m.window["vehicle_model"]) in self._parameters.swappable
-            (drain.swapped if swapped else drain.charged)(vehicle)
-            return None, swapped
-        if isnan(first) or (f.start_ms[i] > begin_ms and (riding or not drain.stood(vehicle, f.latitude_deg[i], f.longitude_deg[i]))):
-            first, begin_ms = f.soc_first_pct[i], f.start_ms[i]  # what happened before is not known
-        if isnan(first) or f.charging_s[i] > 0 or last - first > drain.CHARGED_PCT:
-            drain.charged(vehicle)
-            return None, False
-        hours = (f.end_ms[i] - begin_ms) / 3_600_000
-        if drain.stepped(first - last, hours, riding=riding):
-            return None, False
-        if not riding and drain.conditions(vehicle, f.power_w[i], f.end_ms[i] - begin_ms):
-            return None, False
-        return (self._ridden if riding else self._stood)(cohort, vehicle, m, (first - last) * f.health[i], hours), False
+        rise = f.soc_last_pct[i] - vehicle.soc_pct
+        if rise >= self._parameters.swap_jump_pct and f.charging_s[i] <= 0 and not f.riding[i] and self._swappable(m):
+            drain.swapped(vehicle)
+            return [], True
+        return self._losses.judge(cohort, vehicle, f, i, spans.cut(vehicle, f, i)), False
 
-    def _ridden(self, cohort: Cohort, vehicle: Vehicle, m: Moment, actual: float, hours: float) -> drain.Loss:
-        model, limit, raised = cohort.ride, self._parameters.drain_delta_pct, vehicle.battery_raised_ms > 0
-        ride = m.f.ride[m.i]
-        loss = drain.Loss(True, hours, actual, model.expected(ride), model.spread())
-        if model.guard.drifting:
-            vehicle.riding.excess_pct *= drain.LEAK
-        elif model.count >= self._parameters.warm_up_windows:
-            drain.update(vehicle.riding, loss, drain.RIDE_SLACK * loss.expected, limit_pct=limit, raised=raised)
-        if model.guard.admits(suspicious=raised or vehicle.riding.excess_pct >= limit / 2):
-            model.learn(ride, actual, loss.expected)
-        return loss
-
-    def _stood(self, cohort: Cohort, vehicle: Vehicle, m: Moment, actual: float, hours: float) -> drain.Loss:
-        model, limit, raised = cohort.standby, self._parameters.drain_delta_pct, vehicle.battery_raised_ms > 0
-        air_c = m.f.air_c[m.i]
-        loss = drain.Loss(False, hours, actual, model.rate(air_c) * hours, model.spread())
-        if model.guard.drifting:
-            vehicle.parked.excess_pct *= drain.LEAK
-        elif model.windows >= self._parameters.warm_up_windows:
-            slack = drain.STANDBY_SLACK * loss.expected + drain.STANDBY_SLACK_PCT_PER_H * hours
-            drain.update(vehicle.parked, loss, slack, limit_pct=limit, raised=raised)
-        if model.guard.admits(suspicious=raised or vehicle.parked.excess_pct >= limit / 2):
-            model.learn(air_c, hours, actual, loss.expected)
-        return loss
+    def _swappable(self, m: Moment) -> bool:
+        return int(m.window["vehicle_model"]) in self._parameters.swappable
 
     def _powertrain(self, cohort: Cohort, vehicle: Vehicle, m: Moment) -> Score | None:
         """Voltage counts as the difference from what the voltage model expects: sag."""
@@ -130,22 +95,23 @@ class Judge:
         return score, model.learn(sample, score, suspicious=extreme or raised)
 
     def _battery(
-        self, cohort: Cohort, vehicle: Vehicle, m: Moment, loss: drain.Loss | None, sag: Score | None, *, swapped: bool
+        self, cohort: Cohort, vehicle: Vehicle, m: Moment, losses: list[drain.Loss], sag: Score | None, *, swapped: bool
     ) -> Finding | None:
         shadow, limit, end_ms = self._parameters.shadow, self._parameters.drain_delta_pct, m.f.end_ms[m.i]
         streak = vehicle.streaks["powertrain"]
         if vehicle.battery_raised_ms:
-            if not swapped and not (("drain" in shadow or drain.rests(vehicle, limit)) and ("powertrain" in shadow or not streak)):
+            if not swapped and not (("drain" in shadow or drain.rests(vehicle)) and ("powertrain" in shadow or not streak)):
                 return None
             model, raised_ms = MODELS[vehicle.battery_by], vehicle.battery_raised_ms
             values = evidence.sums(vehicle, limit)
             vehicle.battery_raised_ms = vehicle.battery_by = 0
-            drain.charged(vehicle)
+            drain.over(vehicle)
             return Finding(
                 "battery_drain", False, model, evidence.judged(m.window), raised_ms, "swap" if swapped else "recovered", values, ()
             )
-        if loss is not None and "drain" not in shadow and drain.drains(vehicle.riding if loss.riding else vehicle.parked, limit):
-            model, (values, features) = "drain", evidence.of_loss(vehicle, loss, limit)
+        proof = [loss for loss in losses if drain.drains(vehicle.riding if loss.riding else vehicle.parked, limit, riding=loss.riding)]
+        if proof and "drain" not in shadow:
+            model, (values, features) = "drain", evidence.of_loss(vehicle, proof[0], limit)
         elif sag is not None and "powertrain" not in shadow and streak >= IN_A_ROW:
             limit = cohort.anomaly["powertrain"].limit(self._parameters.anomaly_quantile)
             model, (values, features) = "powertrain", evidence.of_score("powertrain", sag, limit, streak, m.window)

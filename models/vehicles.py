@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from fleetpulse.models.features import Group
 
 WATCH: np.dtype[np.void] = np.dtype(
-    [("excess_pct", "<f8"), ("mean", "<f8"), ("total", "<f8"), ("least", "<f8"), ("count", "<u4")],
+    [
+        *((name, "<f8") for name in ("excess_pct", "score", "mean", "total", "least")),
+        ("since_ms", "<i8"),
+        *((name, "<u4") for name in ("count", "judged_s", "charging_s", "conditioning_s", "doubted_s", "unseen_s")),
+    ],
     align=True,
 )
 """State of drain.Watch."""
@@ -22,10 +26,15 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("end_ms", "<i8"),  # of the last window that was scored; 0: none yet
         ("latitude_deg", "<f8"),  # there
         ("longitude_deg", "<f8"),
-        ("soc_pct", "<f8"),  # charge at its end; NaN: not measured
+        ("soc_pct", "<f8"),  # charge at its end; NaN: not measured, or not believed
         ("battery_raised_ms", "<i8"),  # end of the window that raised rule battery_drain; 0: not open
         ("motor_raised_ms", "<i8"),  # the same of rule vibration
         ("conditioned_ms", "<i8"),  # how long it has been heated or cooled where it stands
+        ("doubted_ms", "<i8"),  # its charge is not believed before
+        ("ride_ms", "<i8"),  # begin of the ride that is open; 0: none
+        ("ride_judged_ms", "<i8"),  # how much of it was compared
+        ("ride_lost_pct", "<f8"),
+        ("ride_expected_pct", "<f8"),
         ("parked", WATCH),
         ("riding", WATCH),
         ("powertrain_streak", "u1"),  # extreme windows, less the ordinary ones since
@@ -34,7 +43,7 @@ VEHICLE: np.dtype[np.void] = np.dtype(
     ],
     align=True,
 )
-"""A vehicle in memory and in a snapshot, 160 bytes."""
+"""A vehicle in memory and in a snapshot, 272 bytes."""
 
 FORGET_MS = 30 * 86_400_000
 """A vehicle without a window for so long is forgotten, unless something about it is open."""
@@ -43,14 +52,23 @@ FORGET_MS = 30 * 86_400_000
 @dataclass(slots=True)
 class Watch:
     """excess_pct  running sum of loss that nothing explains, in percentage points, at least 0
+    score       how much of what raises is proven, at least 0
     mean, total, least, count  of the Page-Hinkley test on the residuals
+    since_ms    when the sum began; then, since, what was judged and what was left out by reason (spans.Reason)
     """
 
     excess_pct: float = 0.0
+    score: float = 0.0
     mean: float = 0.0
     total: float = 0.0
     least: float = 0.0
+    since_ms: int = 0
     count: int = 0
+    judged_s: int = 0
+    charging_s: int = 0
+    conditioning_s: int = 0
+    doubted_s: int = 0
+    unseen_s: int = 0
 
 
 @dataclass(slots=True)
@@ -66,10 +84,22 @@ class Vehicle:
     battery_raised_ms: int
     motor_raised_ms: int
     conditioned_ms: int
+    doubted_ms: int
+    ride_ms: int
+    ride_judged_ms: int
+    ride_lost_pct: float
+    ride_expected_pct: float
     parked: Watch
     riding: Watch
     streaks: dict[Group, int]
     battery_by: int
+
+
+def _plain(w: Watch) -> tuple[float, ...]:
+    return (
+        *(w.excess_pct, w.score, w.mean, w.total, w.least, w.since_ms),
+        *(w.count, w.judged_s, w.charging_s, w.conditioning_s, w.doubted_s, w.unseen_s),
+    )
 
 
 class VehicleTable:
@@ -94,21 +124,16 @@ class VehicleTable:
         return row
 
     def load(self, row: int) -> Vehicle:
-        hi, lo, end, latitude, longitude, soc, battery, motor, conditioned, parked, riding, powertrain, vibration, by = self.rows[
-            row
-        ].item()
+        *plain, parked, riding, powertrain, vibration, by = self.rows[row].item()
         streaks: dict[Group, int] = {"powertrain": powertrain, "vibration": vibration}
-        watches = Watch(*parked), Watch(*riding)
-        return Vehicle(hi, lo, end, latitude, longitude, soc, battery, motor, conditioned, *watches, streaks, by)
+        return Vehicle(*plain, Watch(*parked), Watch(*riding), streaks, by)
 
     def store(self, row: int, v: Vehicle) -> None:
-        p, r = v.parked, v.riding
         self.rows[row] = (
             *(v.device_hi, v.device_lo, v.end_ms, v.latitude_deg, v.longitude_deg, v.soc_pct),
-            *(v.battery_raised_ms, v.motor_raised_ms, v.conditioned_ms),
-            (p.excess_pct, p.mean, p.total, p.least, p.count),
-            (r.excess_pct, r.mean, r.total, r.least, r.count),
-            *(v.streaks["powertrain"], v.streaks["vibration"], v.battery_by),
+            *(v.battery_raised_ms, v.motor_raised_ms, v.conditioned_ms, v.doubted_ms),
+            *(v.ride_ms, v.ride_judged_ms, v.ride_lost_pct, v.ride_expected_pct),
+            *(_plain(v.parked), _plain(v.riding), v.streaks["powertrain"], v.streaks["vibration"], v.battery_by),
         )
 
     def forget(self, before_ms: int) -> int:
