@@ -1,5 +1,6 @@
 """A shard's detector: what it finds, what it must not find, and that only the windows' order counts."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -117,28 +118,6 @@ def test_a_swap_ends_a_drain() -> None:
     assert unswappable[-1].raised
 
 
-def test_a_period_that_holds_a_charge_is_split_and_both_parts_count() -> None:
-    """40 W more than standing explains from minute 100 on, charged for five minutes in between: raised as soon, but for the charge."""
-    charging = range(110, 115)
-
-    def charge(minute: int, rows: NDArray[Any]) -> None:
-        for name in ("in_use_s", "moving_s", "distance_m"):
-            rows[name][20] = 0
-        if minute in charging:
-            rows["charging_s"][20] = 60
-            rows["soc_last_pct"][20] += 1
-
-    def stand(minute: int, rows: NDArray[Any]) -> None:
-        for name in ("in_use_s", "moving_s", "distance_m"):
-            rows[name][20] = 0
-
-    plain = Invented(vehicles=40, minutes=200, ride_share=0.5, parked_w={20: 40.0}, since=100, change=stand)
-    charged = replace(plain, change=charge)
-    (a,), (b,) = ([f for f in found(i.windows()) if f.window.device_lo == 21 and f.raised][:1] for i in (plain, charged))
-    assert START_MS + 115 * MINUTE_MS < a.window.end_ms <= b.window.end_ms <= a.window.end_ms + 6 * MINUTE_MS
-    assert b.values["left_out_charging_min"] == len(charging)
-
-
 def test_a_charge_that_was_stuck_and_jumps_down_is_no_drain() -> None:
     def stuck(minute: int, rows: NDArray[Any]) -> None:
         if minute == 70:
@@ -234,7 +213,7 @@ def test_an_empty_record_is_nothing() -> None:
     assert found(np.zeros(0, dtype=WINDOW)) == []
 
 
-def standing(falls: dict[int, float], *, power_w: float) -> list[Finding]:
+def standing(falls: dict[int, float], *, power_w: float, charging: Collection[int] = ()) -> list[Finding]:
     """Findings when vehicle 5 stands from minute 100 on and its charge falls in some minutes, by so many points, at that power."""
     charge = [0.0]
 
@@ -247,6 +226,7 @@ def standing(falls: dict[int, float], *, power_w: float) -> list[Finding]:
         rows["soc_first_pct"][5] = charge[0]
         charge[0] -= falls.get(minute, 0.0)
         rows["soc_last_pct"][5] = charge[0]
+        rows["charging_s"][5] = 60.0 * (minute in charging)
         rows["voltage_mean_v"][5] = 400.0
         rows["current_mean_a"][5] = -power_w / 400.0 if minute in falls else 0.0
 
@@ -257,6 +237,18 @@ def test_heating_before_a_ride_is_no_drain_but_heating_that_never_ends_is() -> N
     assert standing(dict.fromkeys(range(100, 125), 0.2), power_w=3_000) == []
     assert who(standing(dict.fromkeys(range(100, 125), 0.2), power_w=300), raised=True) == {("battery_drain", 5)}
     assert who(standing(dict.fromkeys(range(100, 195), 0.2), power_w=3_000), raised=True) == {("battery_drain", 5)}
+
+
+def test_a_period_that_holds_a_charge_is_split_and_both_parts_count() -> None:
+    """6 % an hour from minute 100 on, charged for five minutes in between: raised as soon, but for the charge, which is named."""
+    falls, charging = dict.fromkeys(range(100, 190), 0.1), range(106, 111)
+    (plain,) = standing(falls, power_w=20)
+    (split,) = standing({**falls, **dict.fromkeys(charging, -1.0)}, power_w=20, charging=charging)
+    assert plain.window.end_ms > START_MS + 111 * MINUTE_MS
+    assert split.window.end_ms == plain.window.end_ms + len(charging) * MINUTE_MS
+    assert split.values["left_out_charging_min"] == len(charging)
+    assert "left_out_charging_min" not in plain.values
+    assert split.values["judged_min"] == plain.values["judged_min"]
 
 
 def test_charge_that_falls_in_a_step_while_standing_is_a_sensor() -> None:
