@@ -8,13 +8,12 @@ from math import isnan
 from typing import Any
 from uuid import UUID
 
-from fleetpulse.alerts import event
+from fleetpulse.alerts import event, forecasts
 from fleetpulse.alerts.event import Event
 from fleetpulse.models.findings import Finding
 from fleetpulse.models.parameters import VERSIONS
 
-COMPONENT = {"battery_drain": "battery", "vibration": "motor"}
-SEVERITY = "warning"
+COMPONENT = {"battery_drain": "battery", "vibration": "motor", "tyre_forecast": "tyre", "battery_life": "battery"}
 
 _WHY = {
     "parked_excess_pct": "it lost {value:.1f} % of charge while parked that standing does not explain",
@@ -34,7 +33,7 @@ _OVER = {"swap": "the battery was swapped", "recovered": "it has behaved like it
 
 
 def events(finding: Finding, *, shard: int, topic: str, cities: Sequence[str], models: Sequence[str]) -> list[Event]:
-    """Maintenance first, then the alert.
+    """Maintenance first, then the alert; a forecast is no alert.
 
     shard, topic    partition and name of the raw topic that the window's offsets belong to
     cities, models  names by code
@@ -56,9 +55,10 @@ def events(finding: Finding, *, shard: int, topic: str, cities: Sequence[str], m
         **common,
         "maintenance_id": event.event_id(event.MAINTENANCE_REQUIRED, subject, finding.rule, opened),
         "component": COMPONENT[finding.rule],
-        "severity": SEVERITY,
+        "severity": finding.severity,
         "rule": finding.rule,
         "reason": _reason(finding, technician=True),
+        **forecasts.date(finding),
         "required_ms": finding.raised_ms,
         **({} if finding.resolved_by is None else {"resolved_by": finding.resolved_by}),
         "evidence": evidence,
@@ -67,13 +67,14 @@ def events(finding: Finding, *, shard: int, topic: str, cities: Sequence[str], m
         **common,
         "alert_id": event.event_id(event.ALERT_RAISED, subject, finding.rule, opened),
         "rule": finding.rule,
-        "severity": SEVERITY,
+        "severity": finding.severity,
         "reason": _reason(finding, technician=False),
         "raised_ms": finding.raised_ms,
         "evidence": evidence,
     }
     types = (event.MAINTENANCE_REQUIRED, event.ALERT_RAISED) if finding.raised else (event.MAINTENANCE_RESOLVED, event.ALERT_CLEARED)
-    return [Event(type_, subject, finding.rule, cause, w.end_ms, data) for type_, data in zip(types, (maintenance, alert), strict=True)]
+    made = [Event(type_, subject, finding.rule, cause, w.end_ms, data) for type_, data in zip(types, (maintenance, alert), strict=True)]
+    return made[:1] if finding.rule in forecasts.RULES else made
 
 
 def _evidence(finding: Finding, *, shard: int, topic: str) -> dict[str, Any]:
@@ -91,6 +92,8 @@ def _evidence(finding: Finding, *, shard: int, topic: str) -> dict[str, Any]:
 
 
 def _reason(finding: Finding, *, technician: bool) -> str:
+    if finding.rule in forecasts.RULES:
+        return forecasts.reason(finding)
     if finding.resolved_by is not None:
         return f"{_TITLE[finding.rule]} is over: {_OVER[finding.resolved_by]}."
     first = finding.features[0]

@@ -1,12 +1,16 @@
-"""What a process of `telemetry` exports: its shards' counters, read when Prometheus scrapes. Never per frame, no unbounded label."""
+"""What a process of `telemetry` or `detect` exports: its shards' counters, read when Prometheus scrapes. Never per frame, no unbounded
+label.
+"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Protocol, TypeVar
 
 from prometheus_client import REGISTRY, Gauge
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
+
+from fleetpulse.models.forecast_score import Board
 
 _COUNTERS = {
     "received": ("fleet_flow_frames_received", "Frames and undecodable payloads taken from the log."),
@@ -36,6 +40,67 @@ class Watched(Protocol):
     def counters(self) -> dict[str, int]: ...
 
     def stream_ms(self) -> int: ...
+
+
+class Foreseeing(Protocol):
+    """A shard's forecasts as far as metrics look at them."""
+
+    @property
+    def board(self) -> Board: ...
+
+    def open(self) -> dict[str, int]: ...
+
+
+class Scoring(Protocol):
+    """A shard of `detect` as far as metrics look at it."""
+
+    @property
+    def foresight(self) -> Foreseeing: ...
+
+
+S = TypeVar("S", bound=Scoring)
+
+
+class ForecastMetrics(Collector):
+    """How the predictions of this process's shards went."""
+
+    def __init__(self) -> None:
+        self._shards: dict[int, Scoring] = {}
+
+    def watching(self, make: Callable[[int], S]) -> Callable[[int], S]:
+        """`make`, so that every shard it makes is watched."""
+
+        def watched(shard: int) -> S:
+            scorer = self._shards[shard] = make(shard)
+            return scorer
+
+        return watched
+
+    def collect(self) -> Iterable[Metric]:
+        forecasts = [scorer.foresight for scorer in dict(self._shards).values()]
+        still = GaugeMetricFamily("fleet_forecasts_open", "Predictions that are open.", labels=["rule"])
+        scored = CounterMetricFamily("fleet_forecasts_scored", "Predictions by how they went.", labels=["rule", "outcome"])
+        errors = SummaryMetricFamily("fleet_forecast_error_days", "Days between the time told and the limit reached.", labels=["rule"])
+        leads = SummaryMetricFamily("fleet_forecast_lead_days", "Days from the telling to the limit reached.", labels=["rule"])
+        for rule, count in _added(each.open() for each in forecasts).items():
+            still.add_metric([rule], count)
+        for name, count in _added(each.board.outcomes for each in forecasts).items():
+            scored.add_metric(name.split("."), count)
+        for family, place in ((errors, 1), (leads, 2)):
+            sums = _added({rule: sums[place] for rule, sums in each.board.errors.items()} for each in forecasts)
+            counts = _added({rule: sums[0] for rule, sums in each.board.errors.items()} for each in forecasts)
+            for rule, total in sums.items():
+                family.add_metric([rule], count_value=int(counts[rule]), sum_value=total)
+        yield from (still, scored, errors, leads)
+
+
+def _added(each: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Values added up by name, sorted."""
+    sums: dict[str, float] = {}
+    for values in each:
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0) + value
+    return dict(sorted(sums.items()))
 
 
 class ShardMetrics(Collector):
@@ -87,5 +152,13 @@ class ShardMetrics(Collector):
 def exported() -> ShardMetrics:
     """The process's shard metrics, in its registry."""
     metrics = ShardMetrics()
+    REGISTRY.register(metrics)
+    return metrics
+
+
+@cache
+def forecasts_exported() -> ForecastMetrics:
+    """The same of the forecasts."""
+    metrics = ForecastMetrics()
     REGISTRY.register(metrics)
     return metrics

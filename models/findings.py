@@ -6,7 +6,11 @@ from typing import Literal
 MODELS = ("", "drain", "powertrain", "vibration")
 """Names of the models by code."""
 
-Rule = Literal["battery_drain", "vibration"]
+GROUNDS = ("", "pressure", "capacity", "resistance", "cycles")
+"""What a forecast goes by, by code."""
+SEVERITIES = ("info", "warning", "critical")
+
+Rule = Literal["battery_drain", "vibration", "tyre_forecast", "battery_life"]
 ResolvedBy = Literal["swap", "recovered"]
 
 
@@ -45,6 +49,10 @@ class Finding:
     resolved_by  None while raised
     values       measured values and limits by name
     features     what drove the model, strongest first
+    severity     of the maintenance and the alert
+    predicted_ms when a limit will be reached, of forecasts, which raise no alert; 0: nothing is predicted
+    ground       what a forecast goes by, of GROUNDS
+    outcome      of a forecast that is over: how it went, of forecast_score.OUTCOMES
     """
 
     rule: Rule
@@ -55,3 +63,7 @@ class Finding:
     resolved_by: ResolvedBy | None
     values: dict[str, float]
     features: tuple[FeatureShare, ...]
+    severity: str = "warning"
+    predicted_ms: int = 0
+    ground: str = ""
+    outcome: str = ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-VERSIONS: dict[str, str] = {"drain": "2", "powertrain": "1", "vibration": "1"}
+VERSIONS: dict[str, str] = {"drain": "2", "powertrain": "1", "vibration": "1", "tyre_forecast": "1", "battery_life": "1"}
 """Version of each model by name: raised when what it learns or computes changes, and then its snapshots no longer fit."""
 
 
@@ -14,6 +14,13 @@ class DetectParameters:
     swap_jump_pct      rise of charge without charging that is a battery swap
     shadow             names of models that score and raise nothing
     swappable          codes of the vehicle models whose battery can be swapped
+    tyre_limits_kpa    lowest pressure over the atmosphere's, by code of the vehicle model; NaN: not known
+    tyre_horizon_d     a tyre that will be below it within so many days is told
+    tyre_warning_d     and within so many, as a warning
+    battery_end_pct    capacity, as a share of the first one, at which a battery's life ends
+    battery_end_ohm    resistance, as a multiple of its least, at which it ends
+    battery_warning_d  a battery's life that ends within so many days is a warning
+    battery_critical_d and within so many critical
     """
 
     warm_up_windows: int = 500
@@ -22,3 +29,10 @@ class DetectParameters:
     swap_jump_pct: float = 15.0
     shadow: frozenset[str] = frozenset()
     swappable: frozenset[int] = frozenset()
+    tyre_limits_kpa: tuple[float, ...] = ()
+    tyre_horizon_d: float = 14.0
+    tyre_warning_d: float = 3.0
+    battery_end_pct: float = 70.0
+    battery_end_ohm: float = 2.0
+    battery_warning_d: float = 30.0
+    battery_critical_d: float = 15.0

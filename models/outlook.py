@@ -1,0 +1,104 @@
+"""What the forecasts of a shard keep about each vehicle: one record, found by device id, forgotten when long unseen. No learning here."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetpulse.models.line import LINE
+
+FORECAST: np.dtype[np.void] = np.dtype(
+    [
+        ("raised_ms", "<i8"),  # end of the window that raised it; 0: nothing is predicted
+        ("told_ms", "<i8"),  # when the limit will be reached, as it was told first
+        ("from_ms", "<i8"),  # and the interval
+        ("to_ms", "<i8"),
+        ("reached_ms", "<i8"),  # when the limit was reached; 0: it is not
+        ("value", "<f4"),  # what was measured when it was raised
+        ("error_d", "<f4"),  # of what was told, once it is scored
+        ("lead_d", "<f4"),
+        ("severity", "u1"),  # place in findings.SEVERITIES
+        ("outcome", "u1"),  # place in forecast_score.OUTCOMES; 0: not scored yet
+        ("below", "u1"),  # samples in a row beyond the limit
+        ("by", "u1"),  # what the model went by, place in findings.GROUNDS
+    ],
+    align=True,
+)
+"""A prediction about one vehicle by one rule, and how it went."""
+
+OUTLOOK: np.dtype[np.void] = np.dtype(
+    [
+        ("device_hi", "<u8"),
+        ("device_lo", "<u8"),
+        ("end_ms", "<i8"),  # of the last window that was sampled
+        ("moved_ms", "<i8"),  # when it last moved, or was first seen
+        ("since_ms", "<i8"),  # when `cycles_from` was read
+        ("cycles_from", "<i4"),
+        ("cycles", "<i4"),  # of the battery that is in it; negative: not known
+        ("tyre_hour", "<i4"),  # hour of the last sample
+        ("capacity_hour", "<i4"),
+        ("resistance_hour", "<i4"),
+        ("cold_day", "<i4"),  # day that `coldest_c` is of
+        ("coldest_c", "<f4"),  # air; NaN: not measured
+        ("colder_c", "<f4"),  # of the day before
+        ("least_ohm", "<f4"),  # lowest median of the battery that is in it; NaN: none yet
+        ("tyre", LINE),
+        ("capacity", LINE),
+        ("resistance", LINE),
+        ("tyre_forecast", FORECAST),
+        ("battery_life", FORECAST),
+    ],
+    align=True,
+)
+"""A vehicle in memory and in a snapshot, 560 bytes."""
+
+
+class OutlookTable:
+    """The vehicles of a shard. `rows[:count]` are OUTLOOK records in no order that means anything."""
+
+    def __init__(self) -> None:
+        self.rows: NDArray[Any] = np.zeros(64, dtype=OUTLOOK)
+        self.count = 0
+        self._row: dict[tuple[int, int], int] = {}
+
+    def find(self, device: tuple[int, int]) -> int | None:
+        """Row of a device, if it has one. O(1)."""
+        return self._row.get(device)
+
+    def add(self, device: tuple[int, int], seen_ms: int) -> int:
+        """A row for a new device, first seen at `seen_ms`; when it moved before is not known."""
+        row = self._row[device] = self.count
+        if row == len(self.rows):
+            self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+        rec = self.rows[row]
+        self.rows[row] = 0
+        rec["device_hi"], rec["device_lo"] = device
+        rec["moved_ms"], rec["cycles"] = seen_ms, -1
+        rec["coldest_c"] = rec["colder_c"] = rec["least_ohm"] = np.nan
+        self.count += 1
+        return row
+
+    def open(self, rule: str) -> int:
+        """Predictions of a rule that are open."""
+        return int(np.count_nonzero(self.rows[: self.count][rule]["raised_ms"]))
+
+    def forget(self, before_ms: int) -> int:
+        """Drop the vehicles whose last window ended before `before_ms` and about which nothing is predicted; how many."""
+        rows = self.rows[: self.count]
+        kept = rows[(rows["end_ms"] >= before_ms) | (rows["tyre_forecast"]["raised_ms"] > 0) | (rows["battery_life"]["raised_ms"] > 0)]
+        dropped = self.count - len(kept)
+        if dropped:
+            self._take(kept)
+        return dropped
+
+    def snapshot(self) -> bytes:
+        return self.rows[: self.count].tobytes()
+
+    def restore(self, stored: bytes) -> None:
+        self._take(np.frombuffer(stored, dtype=OUTLOOK))
+
+    def _take(self, rows: NDArray[Any]) -> None:
+        self.count = len(rows)
+        self.rows = np.zeros(max(64, 2 * len(rows)), dtype=OUTLOOK)
+        self.rows[: len(rows)] = rows
+        self._row = {device: i for i, device in enumerate(zip(rows["device_hi"].tolist(), rows["device_lo"].tolist(), strict=True))}
