@@ -173,14 +173,15 @@ class Alarms:
     def snooze(self, tip: Trigger, rule: str, until_ms: int, *, by: str) -> None:
         """Keep a rule of the vehicle quiet until then; an end that is past wakes it."""
         slot = tip.row.slot
+        before = self.mutes.snoozed(slot, rule)
         if until_ms > tip.now_ms:
             self.mutes.snooze(slot, rule, until_ms, by)
             self._deadlines.push(until_ms, slot, rule)
         else:
             self.mutes.wake(slot, rule)
         alert = self.books.get(slot, {}).get(rule)
-        if alert is not None and alert.phase == Phase.OPEN and SNOOZE in alert.suppressed and until_ms > tip.now_ms:
-            alert.suppressed.remove(SNOOZE)  # its end is another one: told anew
+        if alert is not None and SNOOZE in alert.suppressed and self.mutes.snoozed(slot, rule) not in (None, before):
+            alert.suppressed = [name for name in alert.suppressed if name != SNOOZE]  # its end is another one: told anew
         self.review(tip, slot)
 
     def review(self, tip: Trigger, slot: int) -> None:

@@ -264,7 +264,7 @@ class Alerts(_Section):
         "theft": 3600,
     }
     minimum: dict[AlertRule, Annotated[float, Field(ge=0, le=DAY_S)]] = {}
-    keep: dict[AlertRule, Annotated[float, Field(ge=0, le=DAY_S)]] = {"theft": 300}
+    keep: dict[AlertRule, Annotated[float, Field(ge=0, le=DAY_S)]] = {"theft": 300, "battery_drain": 7200, "vibration": 7200}
     inhibit: dict[Condition, tuple[AlertRule, ...]] = {
         "offline": ("low_battery", "battery_drain", "vibration", "voltage_sag", "tyre_pressure", "fault_code", "sensor"),
         "crash": ("tipped",),

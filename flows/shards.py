@@ -14,16 +14,7 @@ from fleetpulse.state.shard import Shard
 
 def policy_of(settings: Settings) -> AlertPolicy:
     """How alerts behave, of rules, models and cities."""
-    told = settings.alerts
-    return AlertPolicy(
-        escalate_s=settings.rules.escalate_s,
-        reopen_s=told.reopen_s,
-        reopen={**told.reopen},
-        minimum={**told.minimum},
-        keep={**told.keep},
-        inhibit={**told.inhibit},
-        confirm={**told.confirm},
-    )
+    return AlertPolicy(escalate_s=settings.rules.escalate_s, **settings.alerts.model_dump())
 
 
 def shard_maker(settings: Settings, fleet: Fleet, *, topic: str) -> Callable[[int], ShardLogic]:

@@ -15,13 +15,15 @@ import orjson
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from numpy.typing import NDArray
 
-from fleetpulse.alerts import event
+from fleetpulse.alerts import event, relay
 from fleetpulse.alerts.event import Event, Outgoing
 from fleetpulse.alerts.lifecycle import Lifecycle
+from fleetpulse.alerts.relay import Word
 from fleetpulse.alerts.states import EVENT_TYPE_NAMES, STATE_NAMES
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import DeadLetter, FrameBatch
 from fleetpulse.codecs.errors import RefusedError
+from fleetpulse.operators import words
 from fleetpulse.operators.silence import SliceWriter
 from fleetpulse.state import public, zones
 from fleetpulse.state.shard import Shard
@@ -45,8 +47,10 @@ ARCHIVE_MS = 3_600_000
 """Of stream time between two archived snapshots of a shard; shards take turns within it."""
 ARCHIVE_PART_BYTES = 4 << 20
 """Of a snapshot in one record."""
-_SNAPSHOT = struct.Struct("<4sHHqQQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows, notes
-_MAGIC, _VERSION = b"FLEE", 2
+_SNAPSHOT = struct.Struct("<4sHHqQQQQQ")  # magic, version, shard, next offset, lengths: shard, life cycle, windows, notes, words
+_MAGIC, _VERSION = b"FLEE", 3
+_FORMS = {2: struct.Struct("<4sHHqQQQQ"), _VERSION: _SNAPSHOT}
+"""By version; one before there were words is read too."""
 
 
 class StateError(RefusedError):
@@ -76,6 +80,7 @@ class ShardLogic:
         self._windows_out = tables.Encoder(tables.WINDOW, self._table_names)
         self._state_out = tables.Encoder(tables.STATE, {**self._table_names, "vehicle_state": STATE_NAMES, "event_type": EVENT_TYPE_NAMES})
         self._windows: list[NDArray[Any]] = []
+        self._words: list[Word] = []
         self._slices = SliceWriter(shard.shard, names.shards, topic="fleet.zones", partitions=ZONE_PARTITIONS)
         self._written_ms = np.zeros(1, dtype=np.int64)
         self._dirty = np.ones(1, dtype=np.bool_)
@@ -112,18 +117,28 @@ class ShardLogic:
         out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
 
     def _flush_windows(self, out: list[Outgoing]) -> None:
-        """Write the windows of each second of stream time that is over, so that a batch's end cuts no record."""
-        if not self._windows:
+        """Write the windows of each second of stream time that is over, so that a batch's end cuts no record, and then its words."""
+        self._words += self.lifecycle.take_words()
+        if not self._windows and not self._words:
             return
-        windows = np.concatenate(self._windows)
-        seconds = windows["closed_ms"] // 1000
-        whole = int(np.searchsorted(seconds, self.shard.stream_ms // 1000))
+        windows = np.concatenate(self._windows) if self._windows else np.zeros(0, dtype=tables.WINDOW)
+        seconds, now = windows["closed_ms"] // 1000, self.shard.stream_ms // 1000
+        whole = int(np.searchsorted(seconds, now))
         shard = self.shard.shard
-        for rows in np.split(windows[:whole], np.flatnonzero(np.diff(seconds[:whole])) + 1):
+        said: dict[int, list[Word]] = {}
+        for word in self._words:
+            said.setdefault(word.stream_ms // 1000, []).append(word)
+        parts = np.split(windows[:whole], np.flatnonzero(np.diff(seconds[:whole])) + 1) if whole else []
+        closed = {int(rows["closed_ms"][0]) // 1000: rows for rows in parts}
+        for second in sorted(second for second in closed.keys() | said.keys() if second < now):
+            rows = closed.get(second, windows[:0])
             for first in range(0, len(rows), FEATURE_ROWS):
                 value = self._windows_out.encode(rows[first : first + FEATURE_ROWS], metadata={"shard": str(shard)})
                 out.append(Outgoing("fleet.features", str(shard).encode(), value, partition=shard))
+            if second in said:
+                out.append(words.record(shard, second, said[second]))
         self._windows = [windows[whole:]] if whole < len(windows) else []
+        self._words = [word for word in self._words if word.stream_ms // 1000 >= now]
 
     def _report_zones(self, boundary_ms: int, out: list[Outgoing]) -> None:
         self.lifecycle.ensure(self.shard.vehicles)
@@ -219,18 +234,21 @@ class ShardLogic:
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""
         windows = np.concatenate(self._windows) if self._windows else np.zeros(0, tables.WINDOW)
-        parts = (self.shard.snapshot(), self.lifecycle.snapshot(), windows.tobytes(), self._slices.snapshot())
+        said = orjson.dumps([relay.plain(word) for word in self._words])
+        parts = (self.shard.snapshot(), self.lifecycle.snapshot(), windows.tobytes(), self._slices.snapshot(), said)
         return b"".join((_SNAPSHOT.pack(_MAGIC, _VERSION, self.shard.shard, self.next_offset, *map(len, parts)), *parts))
 
     def restore(self, snapshot: bytes) -> None:
         """Take over a snapshot of this shard. Raises StateError for another version."""
         self.next_offset = _header(snapshot)[3]
-        lengths = _header(snapshot)[4:]
-        ends = _SNAPSHOT.size + np.cumsum(lengths)
-        shard, lifecycle, windows, notes = (snapshot[end - length : end] for end, length in zip(ends.tolist(), lengths, strict=True))
+        version, lengths = _header(snapshot)[1], _header(snapshot)[4:]
+        ends = _FORMS[version].size + np.cumsum(lengths)
+        parts = [snapshot[end - length : end] for end, length in zip(ends.tolist(), lengths, strict=True)]
+        shard, lifecycle, windows, notes, said = (*parts, b"[]")[:5]
         self.shard.restore(shard)
         self.lifecycle.restore(lifecycle)
         self._slices.restore(notes)
+        self._words = [Word(**values) for values in orjson.loads(said)]
         if windows:
             self._windows = [np.frombuffer(windows, dtype=tables.WINDOW)]
 
@@ -238,9 +256,10 @@ class ShardLogic:
 def _header(snapshot: bytes) -> tuple[Any, ...]:
     if len(snapshot) < _SNAPSHOT.size:
         raise StateError(f"a snapshot of the fleet step must have {_SNAPSHOT.size} bytes at least; got {len(snapshot)}")
-    header = _SNAPSHOT.unpack_from(snapshot)
-    if header[:2] != (_MAGIC, _VERSION):
-        raise StateError(f"a snapshot of the fleet step must be {_MAGIC!r} version {_VERSION}; got {header[0]!r} version {header[1]}")
+    magic, version = struct.unpack_from("<4sH", snapshot)
+    if magic != _MAGIC or version not in _FORMS:
+        raise StateError(f"a snapshot of the fleet step must be {_MAGIC!r} version {_VERSION}; got {magic!r} version {version}")
+    header: tuple[Any, ...] = _FORMS[version].unpack_from(snapshot)
     return header
 
 
@@ -252,7 +271,8 @@ def offset_of(snapshot: bytes) -> int:
 def at_offset(snapshot: bytes, next_offset: int) -> bytes:
     """The same snapshot, so that it goes on at another offset: what lies between is never seen. For repairs by hand."""
     magic, version, shard, _, *lengths = _header(snapshot)
-    return _SNAPSHOT.pack(magic, version, shard, next_offset, *lengths) + snapshot[_SNAPSHOT.size :]
+    form = _FORMS[version]
+    return form.pack(magic, version, shard, next_offset, *lengths) + snapshot[form.size :]
 
 
 class FleetLogic(StatefulBatchLogic[FrameBatch, list[Outgoing], bytes]):

@@ -16,17 +16,20 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from numpy.typing import NDArray
 
 from fleetpulse.alerts import event, findings
-from fleetpulse.alerts.event import Outgoing
+from fleetpulse.alerts.desk import Desk
+from fleetpulse.alerts.event import Event, Outgoing
+from fleetpulse.alerts.policy import AlertPolicy
+from fleetpulse.alerts.relay import Word
 from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.models import store
 from fleetpulse.models.detector import Detector
-from fleetpulse.models.foresight import Foresight
 from fleetpulse.models.parameters import DetectParameters
+from fleetpulse.operators import words
 
 log = structlog.get_logger()
 
-_MAGIC, _VERSION = b"SCOR", 1
+_MAGIC, _VERSION = b"SCOR", 2
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,11 @@ class ScoreNames:
 class ShardScorer:
     """One shard: owns its models and turns polls of fleet.features into records."""
 
-    def __init__(self, shard: int, parameters: DetectParameters, names: ScoreNames) -> None:
+    def __init__(self, shard: int, parameters: DetectParameters, names: ScoreNames, policy: AlertPolicy | None = None) -> None:
         self.shard = shard
         self.next_offset = 0
         self._detector = Detector(shard, parameters)
+        self._desk = Desk(policy or AlertPolicy(), shard=shard, topic=names.topic)
         self._names = names
         self._table_names = {"city": names.cities, "vehicle_model": names.models}
 
@@ -55,11 +59,27 @@ class ShardScorer:
             raise store.StoredStateError(f"shard {self.shard} must go on at offset {self.next_offset} of fleet.features; got {batch.start}")
         names = self._names
         for offset, value in batch.values():
+            if (said := self._said(offset, value)) is not None:
+                self._emit(self._desk.hear(*said), out)
+                continue
             windows = self._windows(offset, value)
             for finding in self._detector.run(windows):
                 made = findings.events(finding, shard=self.shard, topic=names.topic, cities=names.cities, models=names.models)
-                out.extend(event.encode(e, deployment=names.deployment) for e in made)
+                self._emit(self._desk.find(made, finding.window.closed_ms), out)
+            if len(windows):
+                self._emit(self._desk.advance(int(windows["closed_ms"].max())), out)
         self.next_offset = int(batch.offsets[-1]) + 1
+
+    def _emit(self, events: list[Event], out: list[Outgoing]) -> None:
+        out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
+
+    def _said(self, offset: int, value: bytes) -> tuple[int, list[Word]] | None:
+        """What the shard says of alerts in a record that holds no windows; nothing, and an error in the log, when it is broken."""
+        try:
+            return words.parse(value)
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("a record of fleet.features tells nothing; left out", shard=self.shard, offset=offset, error=str(error))
+            return -1, []
 
     def _windows(self, offset: int, value: bytes) -> NDArray[Any]:
         """A record's windows; none, and an error in the log, when it is no table of windows."""
@@ -69,14 +89,10 @@ class ShardScorer:
             log.error("a record of fleet.features is no table of windows; left out", shard=self.shard, offset=offset, error=str(error))
             return np.zeros(0, dtype=tables.WINDOW)
 
-    @property
-    def foresight(self) -> Foresight:
-        """The shard's forecasts, for those who watch them."""
-        return self._detector.foresight
-
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""
-        return store.pack(_MAGIC, _VERSION, {"shard": self.shard, "next_offset": self.next_offset}, [self._detector.snapshot()])
+        header = {"shard": self.shard, "next_offset": self.next_offset, "desk": self._desk.state()}
+        return store.pack(_MAGIC, _VERSION, header, [self._detector.snapshot()])
 
     @classmethod
     def restored(cls, stored: bytes, make: Callable[[int], "ShardScorer"]) -> "ShardScorer":
@@ -85,6 +101,7 @@ class ShardScorer:
         scorer = make(header["shard"])
         scorer.next_offset = header["next_offset"]
         scorer._detector.restore(detector)
+        scorer._desk.restore(header["desk"])
         return scorer
 
 

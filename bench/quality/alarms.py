@@ -1,7 +1,10 @@
-"""Events of the flows as alarms: one a vehicle, rule and moment, whether an alert, a maintenance or both came of it."""
+"""Events of the flows as alarms: one a vehicle, rule and moment, whether an alert, a maintenance or both came of it.
+
+An alert that is reopened is the alarm that it was: `again`. So is a maintenance that comes with it.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from confluent_kafka import Message
@@ -12,13 +15,14 @@ from fleetpulse.flows.headers import headers_of
 
 _TOPICS = ("fleet.alerts", "fleet.maintenance")
 _RAISING = {event.TYPE_PREFIX + name for name in (event.ALERT_RAISED, event.MAINTENANCE_REQUIRED)}
+_REOPENED = event.TYPE_PREFIX + event.ALERT_REOPENED
 _SAME_MS = 120_000
 """An alert and a maintenance of one rule so near to each other are one alarm."""
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """device: empty for a zone. `at_ms`: when it could be known: the later of event time and the causing record's time."""
+    """device: empty for a zone. `at_ms`: when it could be known: the later of event time and the causing record's time. again: reopened."""
 
     rule: str
     device: str
@@ -26,6 +30,7 @@ class Alarm:
     severity: str
     city: str
     data: dict[str, Any] = field(compare=False, hash=False)
+    again: bool = False
 
     @property
     def shown(self) -> str:
@@ -44,6 +49,9 @@ def read(address: str, names: Iterable[str] = _TOPICS) -> list[Alarm]:
             content = decode(message)
             if content["type"] in _RAISING:
                 found.append(_alarm(content["data"]))
+            elif content["type"] == _REOPENED:
+                at_ms = max(event.time_ms(content["time"]), int(content["data"].get("evidence", {}).get("recorded_ms") or 0))
+                found.append(replace(_alarm(content["data"]), at_ms=at_ms, again=True))
     return _merged(found)
 
 

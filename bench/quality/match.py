@@ -2,7 +2,8 @@
 
 An alarm is true of a label when it is about the label's vehicle, by one of the kind's rules, from the fault's begin to `after_s` after its
 end. The first finds it. A further one of the same rule is a repeat: false within REPEAT_S of the one before (flapping), or at any time
-where the kind says `once`; one of another rule confirms. Alarms by rules that a fault really entails (`also`), and those of charge that
+where the kind says `once`; one of another rule confirms. An alert that is reopened can find a fault, and is never a repeat or false: it is
+the alarm that it was. Alarms by rules that a fault really entails (`also`), and those of charge that
 was really low, are neither true nor false.
 """
 
@@ -64,7 +65,9 @@ def match(alarms: list[Alarm], truth: Truth) -> Outcome:
     for alarm in alarms:
         if alarm.rule in _ZONE_RULES:
             continue
-        if alarm.rule in AREA_RULES or not alarm.device:
+        if alarm.again:
+            _again(alarm, by_device.get(alarm.device, []), outcome, hits)
+        elif alarm.rule in AREA_RULES or not alarm.device:
             _of_area(alarm, truth, outcome, hits)
         else:
             _of_vehicle(alarm, truth, by_device.get(alarm.device, []), outcome, hits)
@@ -83,10 +86,22 @@ def match(alarms: list[Alarm], truth: Truth) -> Outcome:
     return outcome
 
 
+def _again(alarm: Alarm, labels: list[Label], outcome: Outcome, hits: dict[Label, list[Alarm]]) -> None:
+    for label in labels:
+        if _speaks_of(alarm, label) and not hits[label]:
+            hits[label].append(alarm)
+            outcome.kinds[label.case.name].true += 1
+            return
+
+
+def _speaks_of(alarm: Alarm, label: Label) -> bool:
+    return alarm.rule in label.case.rules and label.start_ms - _BEFORE_MS <= alarm.at_ms <= label.end_ms + label.case.after_s * 1000
+
+
 def _of_vehicle(alarm: Alarm, truth: Truth, labels: list[Label], outcome: Outcome, hits: dict[Label, list[Alarm]]) -> None:
     for label in labels:
         case = label.case
-        if alarm.rule in case.rules and label.start_ms - _BEFORE_MS <= alarm.at_ms <= label.end_ms + case.after_s * 1000:
+        if _speaks_of(alarm, label):
             before = [earlier for earlier in hits[label] if earlier.rule == alarm.rule]
             hits[label].append(alarm)
             if len(hits[label]) == 1:

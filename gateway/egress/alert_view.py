@@ -136,9 +136,12 @@ class AlertView:
         if item.type in (event.ALERT_RAISED, event.ALERT_REOPENED) or not alert.evidence:
             alert.evidence = data.get("evidence", {})
         if item.type == event.ALERT_ACKNOWLEDGED:
-            alert.acknowledged_by, alert.acknowledged_ms = str(data.get("by", "")), item.time_ms
+            if item.time_ms >= (alert.escalated_ms or 0):
+                alert.acknowledged_by, alert.acknowledged_ms = str(data.get("by", "")), item.time_ms
         elif item.type == event.ALERT_ESCALATED:
-            alert.escalated_ms = item.time_ms
+            alert.escalated_ms = max(alert.escalated_ms or 0, item.time_ms)
+            if alert.acknowledged_ms is not None and alert.acknowledged_ms < item.time_ms:  # it must be taken anew
+                alert.acknowledged_by = alert.acknowledged_ms = None
         elif item.type in (event.ALERT_SUPPRESSED, event.ALERT_RESUMED) and item.time_ms >= alert.suppressed_ms:
             alert.suppressed_by, alert.suppressed_ms = tuple(data.get("suppressed_by", ())), item.time_ms
             alert.snoozed_until_ms, alert.snoozed_by = data.get("until_ms"), data.get("by")

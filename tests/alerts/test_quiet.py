@@ -1,14 +1,17 @@
 """Reopened, held, inhibited, confirmed, snoozed, in service: alerts as people who answer them expect."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from fleetpulse.alerts import event
+from fleetpulse.alerts import event, quiet
 from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.policy import AlertPolicy
+from fleetpulse.alerts.rules import RULES
 from fleetpulse.codecs.operations import Operation
+from fleetpulse.config import settings as config
+from fleetpulse.flows.shards import policy_of
 from fleetpulse.state.facts import Condition, Fact
 from tests.alerts.story import CRASH, MISSING, OFFLINE, PARAMETERS, Story, device, kinds, one
 
@@ -31,6 +34,16 @@ POLICY = AlertPolicy(
 @pytest.fixture
 def story() -> Story:
     return Story(parameters=replace(PARAMETERS, policy=POLICY))
+
+
+def test_settings_name_the_rules_that_there_are() -> None:
+    assert set(get_args(config.AlertRule)) == quiet.KNOWN
+    assert set(get_args(config.Condition)) == {rule.name for rule in RULES.values()}
+    policy = policy_of(config.Settings())
+    assert policy.inhibitors("low_battery") == {"offline"}
+    assert policy.proofs("offline") == ("theft", "tamper")
+    assert (policy.reopen_ms("theft"), policy.reopen_ms("geofence"), policy.minimum_ms("theft")) == (3_600_000, 1_800_000, 0)
+    assert policy.matters_to_models() == {"offline", "voltage_sag", "over_temperature"}
 
 
 def snooze(story: Story, minutes: float, rule: str = "") -> list[Event]:

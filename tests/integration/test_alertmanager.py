@@ -43,6 +43,28 @@ def test_an_alert_is_told_from_raise_to_clear(deployment: Settings, alertmanager
         assert push.failed == 0
 
 
+def test_a_suppressed_alert_is_not_told_and_a_resumed_and_a_reopened_one_is(deployment: Settings, alertmanager: Alertmanager) -> None:
+    now_ms = wall_ms()
+    theft, other = alert(device(1), "theft", ms=now_ms), alert(device(2), "tamper", ms=now_ms + 1)
+    with gateway(pushed(deployment, alertmanager)) as running:
+        publish(deployment, encoded([theft, other]))
+        wait_for(lambda: len(firing(alertmanager)) == 2, "both alerts")
+        until_ms = now_ms + 3_600_000
+        publish(
+            deployment,
+            encoded([follow_up(theft, event.ALERT_SUPPRESSED, ms=now_ms + 10, suppressed_by=["snooze"], until_ms=until_ms, by="a")]),
+        )
+        wait_for(lambda: set(firing(alertmanager)) == {other.id}, "the snoozed alert to be resolved")
+        shown = running.client.get("/v1/alerts", params={"suppressed": True}).json()
+        assert [(one["alert_id"], one["snoozed_until_ms"]) for one in shown["alerts"]] == [(theft.id, until_ms)]
+        publish(deployment, encoded([follow_up(theft, event.ALERT_RESUMED, ms=now_ms + 20)]))
+        wait_for(lambda: set(firing(alertmanager)) == {theft.id, other.id}, "the resumed alert")
+        publish(deployment, encoded([follow_up(theft, event.ALERT_CLEARED, ms=now_ms + 30)]))
+        wait_for(lambda: set(firing(alertmanager)) == {other.id}, "the cleared alert to be resolved")
+        publish(deployment, encoded([follow_up(theft, event.ALERT_REOPENED, ms=now_ms + 40, reopened=1)]))
+        wait_for(lambda: set(firing(alertmanager)) == {theft.id, other.id}, "the reopened alert, under the same id")
+
+
 def test_alertmanager_that_was_killed_has_all_again(deployment: Settings, alertmanager: Alertmanager) -> None:
     one, two = (alert(device(i), "theft", ms=wall_ms() + i) for i in (1, 2))
     settings = pushed(deployment, alertmanager)

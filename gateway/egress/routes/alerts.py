@@ -11,6 +11,7 @@ from fleetpulse.alerts.event import rfc3339
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.gateway.egress import alert_view, answers
 from fleetpulse.gateway.egress.auth import author
+from fleetpulse.gateway.egress.operations import Detail
 from fleetpulse.gateway.egress.problems import Problem
 from fleetpulse.gateway.egress.routes.context import PREFIX, Cities, Limit, ReadyHub, Rules, city_codes
 from fleetpulse.gateway.egress.routes.operations import accepted
@@ -78,7 +79,7 @@ async def acknowledge(
         raise Problem(HTTPStatus.CONFLICT, f"the alert must not be acknowledged yet; {alert.acknowledged_by} did it at {when}")
     if alert.device_id is None:
         raise Problem(HTTPStatus.CONFLICT, "an alert about a zone cannot be acknowledged; it clears by itself")
-    detail = {"alert_id": alert_id, "rule": alert.rule} | ({"note": request.note} if request.note else {})
+    detail: Detail = {"alert_id": alert_id, "rule": alert.rule, **({"note": request.note} if request.note else {})}
     key = f"acknowledge.{alert_id}.{by}.{request.note or ''}"
     written = await hub.operations.write(Operation.ALERT_ACKNOWLEDGED, UUID(alert.device_id), by=by, key=key, detail=detail)
     return accepted(written)

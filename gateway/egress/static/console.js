@@ -70,7 +70,7 @@ function audit() {
 }
 
 // ---------------------------------------------------------------- alerts
-const alertFilters = { all: "", critical: "severity=critical", "not taken": "acknowledged=false" };
+const alertFilters = { all: "", critical: "severity=critical", "not taken": "acknowledged=false&suppressed=false", suppressed: "suppressed=true" };
 let alertFilter = "all", known = null;
 const sent = new Map();
 const device = (id) => el("button", { class: "link", type: "button", title: id, onclick: () => show(id) }, short(id));
@@ -98,6 +98,7 @@ function alertRow(alert) {
   return el("li", { class: `alert${taken !== undefined ? " taken" : ""}${fresh ? " fresh" : ""}`, "data-severity": alert.severity },
     el("span", { class: "stripe" }),
     el("div", { class: "title" }, title(alert.rule), el("span", { class: "badge", "data-tone": alert.severity }, alert.severity), alert.escalated_ms ? el("span", { class: "badge", "data-tone": "critical" }, "escalated") : null,
+      alert.reopened ? el("span", { class: "badge" }, `reopened ${alert.reopened}×`) : null, alert.suppressed_by ? el("span", { class: "badge", title: alert.snoozed_by ? `by ${alert.snoozed_by}` : null }, `quiet: ${alert.suppressed_by.map(words).join(", ")}`) : null,
       el("span", { class: "age" }, el("span", { "data-since": alert.raised_ms }, span(alert.age_s)), ` · ${title(alert.city || "")} · `, alert.device_id ? device(alert.device_id) : `zone ${alert.zone}`)),
     act,
     el("div", { class: "reason" }, alert.reason));

@@ -52,6 +52,13 @@ def test_flapping_is_false_and_a_reminder_after_an_hour_is_not() -> None:
     assert outcome([alarm("geofence", "a", HOUR_MS), alarm("geofence", "a", 4 * HOUR_MS)], border).kinds["geofence_border"].repeats == 1
 
 
+def test_an_alert_that_is_reopened_finds_a_fault_and_is_neither_a_repeat_nor_false() -> None:
+    again = replace(alarm("battery_drain", "a", HOUR_MS + MINUTE_MS), again=True)
+    found = outcome([again, replace(again, at_ms=HOUR_MS + 9 * MINUTE_MS), replace(again, at_ms=90 * HOUR_MS)], label("drain_parked"))
+    assert (found.kinds["drain_parked"].found, found.kinds["drain_parked"].true, found.kinds["drain_parked"].false) == (1, 1, 0)
+    assert found.false == []
+
+
 def test_another_rule_of_the_kind_confirms_and_is_no_flapping() -> None:
     found = outcome([alarm("voltage_sag", "a", HOUR_MS), alarm("battery_drain", "a", HOUR_MS + MINUTE_MS)], label("dead_cell"))
     assert (found.kinds["dead_cell"].true, found.kinds["dead_cell"].repeats, found.false) == (1, 0, [])

@@ -61,11 +61,14 @@ def test_operations_stand_in_the_vehicles_own_partition_when_they_are_answered(d
         "maintenance_done",
         "decommissioned",
         "recommissioned",
+        "snooze",
+        "service_mode",
     ]
+    needed: dict[str, dict[str, Any]] = {"snooze": {"minutes": 30, "rule": "theft"}, "service_mode": {"mode": "on"}}
     with gateway(deployment) as running:
         answers = []
         for i, name in enumerate(names):
-            answers.append(report(running, device(i), operation=name, by="booking", note="n"))
+            answers.append(report(running, device(i), operation=name, by="booking", note="n", **needed.get(name, {})))
             if i == 0:
                 assert len(written(deployment)) == 1, "Kafka has it when it is answered"
     by_place = {(m.partition(), m.offset()): m for m in written(deployment)}
@@ -76,7 +79,7 @@ def test_operations_stand_in_the_vehicles_own_partition_when_they_are_answered(d
         record = operations.decode(orjson.loads(message.value() or b""))
         assert record.operation is Operation[name.upper()]
         assert (record.device_id, record.by, record.operation_id) == (device(i), "booking", answer["operation_id"])
-        assert record.detail == {"note": "n"}
+        assert record.detail == {"note": "n", **needed.get(name, {})}
         assert message.timestamp()[1] - record.time_ms in range(100)
 
 
@@ -87,6 +90,26 @@ def test_details_reach_the_log(deployment: Settings) -> None:
         report(running, device(1), operation="reservation_start", reservation_id="r-1")
     details = [operations.decode(orjson.loads(m.value() or b"")).detail for m in written(deployment)]
     assert details == [{"component": "tyre"}, {"reservation_id": "r-1"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ({"operation": "snooze"}, "either minutes or until_ms"),
+        ({"operation": "snooze", "minutes": 1, "until_ms": 2}, "either minutes or until_ms"),
+        ({"operation": "snooze", "minutes": 43_201}, "minutes"),
+        ({"operation": "snooze", "minutes": 1, "rule": "No such thing"}, "rule"),
+        ({"operation": "drop_off", "minutes": 1}, "either minutes or until_ms"),
+        ({"operation": "service_mode"}, "must have a mode"),
+        ({"operation": "service_mode", "mode": "maybe"}, "mode"),
+        ({"operation": "drop_off", "mode": "on"}, "must have a mode"),
+    ],
+)
+def test_a_request_that_does_not_say_enough_or_too_much_is_refused(deployment: Settings, body: dict[str, Any], what: str) -> None:
+    fill(deployment)
+    with gateway(deployment) as running:
+        assert what in problem(running.client.post(f"/v1/vehicles/{device(1)}/operations", json=body), 422)
+    assert written(deployment) == []
 
 
 def test_the_same_key_is_the_same_operation_also_after_a_restart(deployment: Settings) -> None:

@@ -77,6 +77,69 @@ def test_an_alert_is_the_same_in_any_order_of_its_events(order: tuple[int, ...])
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_what_became_graver_after_somebody_took_it_is_not_acknowledged(order: tuple[int, ...]) -> None:
+    raised = alert(device(1), "geofence", severity="warning")
+    events = [
+        raised,
+        follow_up(raised, event.ALERT_ACKNOWLEDGED, ms=NOW_MS + 1_000, by="Anna"),
+        follow_up(raised, event.ALERT_ESCALATED, ms=NOW_MS + 2_000, severity="critical"),
+    ]
+    [shown] = [alert_view.render(a, now_ms=NOW_MS + 60_000) for a in alerts_of(*(events[i] for i in order))]
+    assert (shown["acknowledged"], shown["severity"], shown["escalated_ms"]) == (False, "critical", NOW_MS + 2_000)
+    assert "acknowledged_by" not in shown
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5))))
+def test_a_reopened_alert_is_open_in_any_order_of_its_events(order: tuple[int, ...]) -> None:
+    """What was told of it before counts no longer."""
+    raised = alert(device(1), "theft", severity="warning")
+    events = [
+        raised,
+        follow_up(raised, event.ALERT_ACKNOWLEDGED, ms=NOW_MS + 1, by="Anna", severity="critical"),
+        follow_up(raised, event.ALERT_CLEARED, ms=NOW_MS + 2, severity="critical"),
+        follow_up(raised, event.ALERT_REOPENED, ms=NOW_MS + 3, reopened=1),
+        follow_up(
+            raised, event.ALERT_SUPPRESSED, ms=NOW_MS + 4, reopened=1, suppressed_by=["offline", "snooze"], until_ms=NOW_MS + 9, by="Ben"
+        ),
+    ]
+    view = alerts_of(*(events[i] for i in order))
+    [shown] = [alert_view.render(a, now_ms=NOW_MS + 60_000) for a in view]
+    expected = {
+        "alert_id": raised.id,
+        "severity": "warning",
+        "acknowledged": False,
+        "raised_ms": NOW_MS,
+        "reopened": 1,
+        "suppressed_by": ["offline", "snooze"],
+        "snoozed_until_ms": NOW_MS + 9,
+        "snoozed_by": "Ben",
+    }
+    assert {key: shown[key] for key in expected} == expected
+    view.apply(read(follow_up(raised, event.ALERT_RESUMED, ms=NOW_MS + 5, reopened=1)))
+    [shown] = [alert_view.render(a, now_ms=NOW_MS + 60_000) for a in view]
+    assert not {"suppressed_by", "snoozed_until_ms", "snoozed_by"} & shown.keys()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_what_was_reopened_and_cleared_again_is_closed_in_any_order(order: tuple[int, ...]) -> None:
+    raised = alert(device(1), "theft")
+    events = [
+        raised,
+        follow_up(raised, event.ALERT_CLEARED, ms=NOW_MS + 2),
+        follow_up(raised, event.ALERT_REOPENED, ms=NOW_MS + 3, reopened=1),
+        follow_up(raised, event.ALERT_CLEARED, ms=NOW_MS + 4, reopened=1),
+    ]
+    assert len(alerts_of(*(events[i] for i in order))) == 0
+    assert alerts_of(*(events[i] for i in order)).of(str(device(1))) == []
+
+
+def test_what_nobody_is_to_be_told_comes_last() -> None:
+    theft, tamper = alert(device(1), "theft", severity="critical"), alert(device(2), "tamper", severity="info")
+    view = alerts_of(theft, tamper, follow_up(theft, event.ALERT_SUPPRESSED, ms=NOW_MS + 1, suppressed_by=["offline"]))
+    assert [shown.rule for shown in view.ordered()] == ["tamper", "theft"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_a_cleared_alert_stays_closed_whatever_comes_after(order: tuple[int, ...]) -> None:
     raised = alert(device(1), "offline")
     events = [
