@@ -1,6 +1,7 @@
 """Dataflow `detect`: closed windows to River models and their events. A process of its own, so that a model never delays a rule."""
 
 from collections.abc import Mapping
+from math import nan
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
@@ -8,6 +9,7 @@ from bytewax.dataflow import Dataflow
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows import wiring
+from fleetpulse.flows.metrics import forecasts_exported
 from fleetpulse.flows.shards import policy_of
 from fleetpulse.flows.stop import Stop
 from fleetpulse.models.parameters import DetectParameters
@@ -26,7 +28,8 @@ def build(settings: Settings, fleet: Fleet, *, stop: Stop, ends: Mapping[int, in
     flow = Dataflow("detect")
     source = wiring.source(settings, TOPIC, group="fleetpulse.detect", partitions=partitions, stop=stop, ends=ends)
     polls = op.input("source", flow, source)
-    records = score("score", polls, lambda shard: ShardScorer(shard, parameters, names, policy))
+    make = forecasts_exported().watching(lambda shard: ShardScorer(shard, parameters, names, policy))
+    records = score("score", polls, make)
     op.output("sink", records, wiring.sink(settings, partitions=partitions, stop=stop))
     return flow
 
@@ -40,4 +43,11 @@ def parameters_of(settings: Settings, fleet: Fleet) -> DetectParameters:
         swap_jump_pct=settings.rules.swap_jump_pct,
         shadow=frozenset(settings.detect.shadow),
         swappable=frozenset(code for code, model in enumerate(fleet.models) if model is not None and model.swappable),
+        tyre_limits_kpa=tuple(nan if model is None else model.tyre_pressure_limit_kpa for model in fleet.models),
+        tyre_horizon_d=settings.detect.tyre_horizon_days,
+        tyre_warning_d=settings.detect.tyre_warning_days,
+        battery_end_pct=settings.detect.battery_end_soh_pct,
+        battery_end_ohm=settings.detect.battery_end_resistance,
+        battery_warning_d=settings.detect.battery_warning_days,
+        battery_critical_d=settings.detect.battery_critical_days,
     )

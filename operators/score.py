@@ -24,6 +24,7 @@ from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.models import store
 from fleetpulse.models.detector import Detector
+from fleetpulse.models.foresight import Foresight
 from fleetpulse.models.parameters import DetectParameters
 from fleetpulse.operators import words
 
@@ -88,6 +89,11 @@ class ShardScorer:
         except (pa.ArrowInvalid, KeyError, ValueError) as error:
             log.error("a record of fleet.features is no table of windows; left out", shard=self.shard, offset=offset, error=str(error))
             return np.zeros(0, dtype=tables.WINDOW)
+
+    @property
+    def foresight(self) -> Foresight:
+        """The shard's forecasts, for those who watch them."""
+        return self._detector.foresight
 
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""
