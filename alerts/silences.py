@@ -3,7 +3,7 @@
 Shards say which vehicles are silent and heard again (alerts/notes.py). What they say is taken slice by slice of stream time, when every
 shard has said all of it, sorted by (stream time, device id); so the events do not depend on the order in which shards said it.
 
-A vehicle that is newly silent waits for a few slices, longer while others near it fall silent. If by then enough others of its
+A vehicle that is newly silent waits for a few slices, longer when another one near it fell silent too. If by then enough others of its
 neighbourhood fell silent at about the same time, the area is the alarm: those that follow join it, and what was raised of single ones
 before is suppressed until it is over; else the vehicle is. Slices are counted, not seconds: an outage of ours has none. Who falls silent
 again soon after it was heard opens its alert again.
@@ -26,7 +26,7 @@ NAMED = 50
 
 @dataclass(frozen=True)
 class SilenceParameters:
-    """group_s       how long a silent vehicle waits for others, anew with each that falls silent near it, at most together_s
+    """group_s       how long a silent vehicle waits for others; together_s when there is one
     vehicles      as many that fell silent together are an outage of their area
     together_s    what "together" means
     escalate_s    after which an alert of one vehicle that nobody acknowledged escalates
@@ -120,9 +120,9 @@ class Silences:
         self._find_outages(end_ms, events)
         self._wake(end_ms, events)
         alone = [device for device, s in sorted(self.silent.items()) if not s.alert_id and not s.suppressed_by and self._waited(s)]
-        growing = self._growing() if alone else set()
+        accompanied = self._accompanied() if alone else set()
         for device in alone:
-            if device not in growing:
+            if device not in accompanied:
                 self._raise(device, self.silent[device], end_ms, events)
         self.rested = {device: rested for device, rested in self.rested.items() if rested.forget_ms > end_ms}
         self._escalate(end_ms, events)
@@ -131,15 +131,13 @@ class Silences:
     def _waited(self, silent: Silent) -> bool:
         return silent.waited * SLICE_MS >= self.parameters.group_s * 1000
 
-    def _growing(self) -> set[str]:
-        """Who waits for more of its neighbourhood, since somebody there fell silent just now; at most together_s."""
-        longest = self.parameters.together_s * 1000
-        found: set[str] = set()
-        for group in areas.groups(self._alone(), together_ms=round(longest)):
-            members = [self.silent[device] for device in group]
-            if not all(self._waited(silent) for silent in members):
-                found |= {silent.note.device for silent in members if silent.waited * SLICE_MS < longest}
-        return found
+    def _accompanied(self) -> set[str]:
+        """Who waits for more than group_s, together_s at most, since it is not the only one that fell silent there and then."""
+        if not self.city:
+            return set()
+        longest_ms = round(self.parameters.together_s * 1000)
+        groups = areas.groups(self._alone(), together_ms=longest_ms)
+        return {device for group in groups if len(group) > 1 for device in group if self.silent[device].waited * SLICE_MS < longest_ms}
 
     def _take(self, note: Note, end_ms: int, events: list[Event]) -> None:
         silent = self.silent.get(note.device)
@@ -234,7 +232,8 @@ class Silences:
     # areas
 
     def _end_outages(self, end_ms: int, events: list[Event]) -> None:
-        """An outage is over when too few of its vehicles are silent still; they wait as if they had just fallen silent."""
+        """An outage is over when too few of its vehicles are silent still; they wait for no more than group_s."""
+        left = round(max(0.0, self.parameters.together_s - self.parameters.group_s) * 1000) // SLICE_MS
         members: dict[str, list[Silent]] = {alert_id: [] for alert_id in self.outages}
         for silent in self.silent.values():
             if silent.outage:
@@ -247,7 +246,7 @@ class Silences:
                 events.append(self._of_area(event.ALERT_CLEARED, alert_id, f"deadline.{end_ms}", end_ms, end_ms, n=n))
                 del self.outages[alert_id]
                 for silent in sorted(members[alert_id], key=lambda silent: silent.note.device):
-                    silent.outage, silent.waited = "", 0
+                    silent.outage, silent.waited = "", left
                     if silent.alert_id:
                         self._told_again(silent, f"deadline.{end_ms}", end_ms, end_ms, events)
 

@@ -200,3 +200,7 @@ CASES: tuple[Case, ...] = (
 AREA_OUTAGE, OWN_OUTAGE = "area_outage", "own_outage"
 AREA_RULES = _rules("area_outage", "offline_area", "outage")
 REPEAT_S = HOUR_S
+PRECISION = RECALL = 0.95
+FALSE_PER_1000_DAYS = 1.0
+LEAST_DAYS = 3000.0
+"""What is wanted of all kinds together, on so many vehicle-days of the faultless."""

@@ -29,6 +29,8 @@ _AREA_OUTAGES = ((34.0, 35.5), (58.5, 59.5))
 """Hours after the start, of runs that last as long."""
 _AREA_M = 1_000.0
 _LOW_PCT, _CLEAR_PCT = 15.0, 20.0
+_LEAP_S, _LEAST_LEAPS = 2, 3
+"""A leap of the position lasts so long; in so many frames it must show to be a fault of the sense."""
 _CHARGING = int(Status.CHARGING)
 
 
@@ -79,7 +81,7 @@ def fill(address: str, fleet: Fleet, plan: Plan, *, partitions: int, say: Callab
     if (down := _span(plan, *_OWN_OUTAGE)) is not None:
         truth.down.append(down)
         uplink.stop_bridge(down)
-    low, visits = _Low(plan.vehicles), _Visits(fleet, simulator, plan)
+    low, visits, leaps = _Low(plan.vehicles), _Visits(fleet, simulator, plan), _Leaps(simulator.faults)
     shown = {case.name: v for v, case in sorted(plan.cases.items(), reverse=True)}
     stories: dict[int, list[NDArray[Any]]] = {v: [] for v in shown.values()}
     filler = Filler(address, TELEMETRY)
@@ -95,15 +97,17 @@ def fill(address: str, fleet: Fleet, plan: Plan, *, partitions: int, say: Callab
         truth.frames += len(frames)
         low.look(frames)
         visits.look(frames)
+        leaps.look(frames)
         for v, parts in stories.items():
             parts.append(frames[frames["offset"] == v])
         filler.write(uplink.send(frames, now_ms).records())
     filler.write(uplink.send(empty(0), plan.end_ms + _LAST_MS).records())
     filler.settle()
     liars = {v for v, case in plan.cases.items() if case.fault in (Fault.FROZEN_SOC, Fault.JUMPING_SOC, Fault.IMPOSSIBLE_VALUES)}
-    truth.low = {devices[v]: spans for v, spans in low.spans(plan.end_ms).items() if v not in liars}
+    spans = {v: _honest(simulator.faults, v, found) if v in liars else found for v, found in low.spans(plan.end_ms).items()}
+    truth.low = {devices[v]: found for v, found in spans.items() if found}
     truth.stories = {devices[v]: np.concatenate(parts) for v, parts in stories.items()}
-    truth.labels = _labels(simulator.faults, plan, devices, visits)
+    truth.labels = _labels(simulator.faults, plan, devices, visits, leaps)
     say(f"{plan.run} seed {plan.seed}: {plan.vehicles} vehicles, {truth.frames:,} frames, {len(truth.labels)} labels")
     return truth
 
@@ -141,6 +145,12 @@ def _crowd(simulator: Simulator, fleet: Fleet, city: int) -> NDArray[np.int64]:
     near: NDArray[np.bool_] = np.hypot(east[own][:, None] - east[own], north[own][:, None] - north[own]) <= _AREA_M
     crowd: NDArray[np.int64] = own[near[np.argmax(near.sum(axis=0))]]
     return crowd
+
+
+def _honest(faults: NDArray[Any], v: int, low: list[Span]) -> list[Span]:
+    """The spans that begin while nothing is wrong with what the vehicle says of its charge."""
+    own = faults[(faults["vehicle"] == v) & np.isin(faults["kind"], (Fault.FROZEN_SOC, Fault.JUMPING_SOC, Fault.IMPOSSIBLE_VALUES))]
+    return [span for span in low if not ((own["start_ms"] <= span.start_ms) & (span.start_ms < own["end_ms"])).any()]
 
 
 class _Low:
@@ -193,12 +203,27 @@ class _Visits:
                 self.spans[v] = Span(before.start_ms, int(inside[-1]))
 
 
-def _labels(faults: NDArray[Any], plan: Plan, devices: list[str], visits: _Visits) -> list[Label]:
+class _Leaps:
+    """How often a position that leaps for two seconds at a time was in a frame: a vehicle that reports every five may show none of it."""
+
+    def __init__(self, faults: NDArray[Any]) -> None:
+        self._rows = {int(row["vehicle"]): row for row in faults if row["kind"] == Fault.GPS_TELEPORT}
+        self.shown = dict.fromkeys(self._rows, 0)
+
+    def look(self, frames: NDArray[Any]) -> None:
+        for v, row in self._rows.items():
+            made_ms = frames["append_ms"][frames["offset"] == v]
+            within = made_ms[(made_ms >= row["start_ms"]) & (made_ms < row["end_ms"])]
+            age_s = within // 1000 - row["start_ms"] // 1000
+            self.shown[v] += int((age_s % max(1, int(row["a"])) < _LEAP_S).sum())
+
+
+def _labels(faults: NDArray[Any], plan: Plan, devices: list[str], visits: _Visits, leaps: _Leaps) -> list[Label]:
     """Of every case that showed."""
     found = []
     for v, case in plan.cases.items():
         row = faults[(faults["vehicle"] == v) & (faults["kind"] == case.fault)][0]
         span = visits.spans.get(v) if case.fault == Fault.GEOFENCE else Span(int(row["began_ms"]), int(row["ended_ms"]))
-        if span is not None and span.start_ms > 0:
+        if span is not None and span.start_ms > 0 and leaps.shown.get(v, _LEAST_LEAPS) >= _LEAST_LEAPS:
             found.append(Label(case, devices[v], span.start_ms, span.end_ms))
     return found

@@ -100,35 +100,24 @@ def test_who_is_back_before_the_wait_is_over_is_no_alert() -> None:
         assert city.go(2) == []
 
 
-def test_who_waits_goes_on_waiting_while_others_near_it_fall_silent() -> None:
-    """Every 20 s another: nobody is told alone, and the fifth makes it an outage. Of two, each is told when it was quiet for the wait."""
+def test_who_has_company_waits_for_more() -> None:
+    """Every minute another falls silent: only the first is told alone, and the fifth makes it an outage. Two are told in the end."""
     city = City()
     made: list[Event] = []
     for number in range(1, 6):
         city.note("offline", number, cell=(HOME, NEAR[0])[number % 2])
-        made += city.go(2)
-    assert kinds(made + city.go(3)) == [("raised", "area_outage")]
+        made += city.go(6)
+    assert [(e.type, e.rule, e.data.get("vehicles")) for e in made] == [
+        (event.ALERT_RAISED, "offline", None),
+        (event.ALERT_RAISED, "area_outage", 5),
+        (event.ALERT_SUPPRESSED, "offline", None),
+    ]
     city = City()
     city.note("offline", 1)
-    city.go(2)
-    city.note("offline", 2)
+    city.note("offline", 2, cell=NEAR[0])
     city.note("offline", 3, cell=FAR[0])
-    assert city.go(3) == []
-    assert sorted(e.subject for e in city.go()) == [name(1), name(2), name(3)]
-
-
-def test_nobody_waits_for_ever() -> None:
-    """One after the other, and each is heard before there are five: the first is told after `outage_together_s` at the latest."""
-    city = City()
-    city.note("offline", 1)
-    made: list[Event] = []
-    for number in range(2, 40):
-        city.note("offline", number)
-        made += city.go(1)
-        city.note("heard", number)
-        made += city.go(1)
-    assert kinds(made) == [("raised", "offline")]
-    assert (made[0].subject, made[0].data["raised_ms"]) == (name(1), START_MS)
+    assert [e.subject for e in city.go(29)] == [name(3)]
+    assert sorted(e.subject for e in city.go(2)) == [name(1), name(2)]
 
 
 def test_missing_makes_the_alert_critical_whether_it_is_raised_yet_or_not() -> None:

@@ -50,13 +50,13 @@ def test_what_an_outage_held_up_is_not_late_and_every_minute_has_its_window() ->
 def test_a_ride_within_an_outage_is_a_trip_and_no_theft() -> None:
     told = outage(status=ridden, speed_mps=lambda s: 5.0 if 300 <= s < 900 else 0.0)
     assert [name for name, _ in names(told.result(RULES))] == ["trip_started", "trip_ended"]
-    place = {"latitude_e7": lambda s: north(5 * min(max(0, s - 300), 600))["latitude_e7"], "longitude_e7": 134_000_000}
+    place: dict[str, Any] = {"latitude_e7": lambda s: north(5 * min(max(0, s - 300), 600))["latitude_e7"], "longitude_e7": 134_000_000}
     told = outage(status=ridden, speed_mps=lambda s: 5.0 if 300 <= s < 900 else 0.0, horizontal_accuracy_m=3.0, **place)
     assert names(told.result(RULES)) == [("trip_started", 300), ("trip_ended", 900)]
 
 
 def test_a_visit_to_a_zone_within_an_outage_is_alarmed() -> None:
-    park = {"latitude_e7": lambda s: 525_100_000 if 600 <= s < 780 else 525_000_000, "longitude_e7": 134_100_000}
+    park: dict[str, Any] = {"latitude_e7": lambda s: 525_100_000 if 600 <= s < 780 else 525_000_000, "longitude_e7": 134_100_000}
     rules = replace(RULES, rules=replace(RULES.rules, teleport_mps=1000))
     told = outage(status=RIDES, horizontal_accuracy_m=3.0, **park)
     fences = [name for name in names(told.result(rules)) if "geofence" in name[0]]

@@ -39,8 +39,28 @@ def test_parts_that_were_run_apart_are_one_page() -> None:
     assert "![fault-theft](quality/fault-theft.png)" in page
 
 
-def test_a_whole_run_lacks_nothing_and_a_figure_stands_in_one_report() -> None:
+def test_a_whole_run_lacks_nothing_and_a_part_stands_in_one_report() -> None:
     whole = report("", {"nab.standard": 59.3})
     assert "Not run" not in document.page([whole], ["quality.json"])
-    with pytest.raises(ValueError, match=r"quality\.nab\.standard"):
-        document.page([whole, whole], ["a.json", "b.json"])
+    with pytest.raises(ValueError, match="got crash twice"):
+        document.page([whole, report("crash", {})], ["a.json", "b.json"])
+
+
+def test_fleets_that_were_run_apart_are_counted_together() -> None:
+    days = {"faults": 100, "found": 90, "true": 90, "false": 1, "free_false": 1, "recall": 0.9, "precision": 0.99}
+    weeks = {"faults": 100, "found": 100, "true": 100, "false": 9, "free_false": 4, "recall": 1.0, "precision": 0.92}
+    rate = "false_alerts_per_1000_vehicle_days"
+    reports = [
+        report(
+            part, {**{f"all.{name}": value for name, value in counts.items()}, f"all.{rate}": 0.1, "vehicle_days": 2000, "theft.recall": 1}
+        )
+        for part, counts in (("days", days), ("weeks", weeks))
+    ]
+    lines = document.page(reports, ["a.json", "b.json"]).splitlines()
+    assert "| quality.all.precision >= 0.95 | yes |" in lines
+    assert f"| quality.all.{rate} <= 1 | **no** |" in lines
+    assert "| quality.vehicle_days >= 3000 | yes |" in lines
+    (total,) = [line for line in lines if line.startswith("| all | 0.95 (")]
+    assert total.split(" | ")[2].startswith("0.95 (")
+    assert "| theft (days) | 1 | - | - | - |" in lines
+    assert "| all (weeks) | 1 | 0.92 | - | - |" in lines

@@ -25,7 +25,7 @@ def test_a_small_fleet_gives_the_names(tmp_path: Path, monkeypatch: pytest.Monke
     assert {"quality.low_battery.recall", "quality.fault_code.recall", "quality.preheating.raised"} <= names
     assert [holds for name, holds in report.checks.items() if name.endswith("loses no frame")] == [True]
     assert (report.value("quality.fault_code.recall") or 0) == 1.0
-    page = document.page(orjson.loads(report.json()))
+    page = document.page([orjson.loads(report.json())], ["quality.json"])
     assert "| fault_code | 1 (" in page
     assert "## What must raise nothing" in page
 
