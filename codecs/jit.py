@@ -25,7 +25,7 @@ def direct(compiled: F) -> F:
 
     That look costs 0.3 ms where tuples of record arrays are handed over, more than a small batch itself. The caller vouches for the types.
     """
-    if numba.config.DISABLE_JIT:
+    if vars(numba.config)["DISABLE_JIT"]:
         return compiled
     [overload] = compiled.overloads.values()  # type: ignore[attr-defined]
     code: F = overload.entry_point

@@ -41,7 +41,7 @@ def run(options: Options, report: Report) -> None:
         for k in range(most if options.scale >= 1 else 1)
     ]
     with ThreadPoolExecutor(len(wanted)) as pool:  # what costs are processes and kernels
-        outcomes = list(pool.map(lambda one: _play(*one, which, fleet, options, report), wanted))
+        outcomes = list(pool.map(lambda one: _play(one[0], one[1], which, fleet, options, report), wanted))
     _report(outcomes, options, report)
 
 
@@ -91,8 +91,8 @@ def _report(outcomes: Sequence[Outcome], options: Options, report: Report) -> No
         total.false = float(len(outcome.false))
     _figures("quality.all", everything, report)
     for what in ("faults", "found", "true", "false"):
-        counts = [float(getattr(total, what)) for total in everything]
-        report.count(f"quality.all.{what}", "1", counts, sum(counts), None)
+        runs = [float(getattr(total, what)) for total in everything]
+        report.count(f"quality.all.{what}", "1", runs, sum(runs), None)
     free = [float(len(outcome.free_false)) for outcome in outcomes]
     report.count("quality.all.free_false", "1", free, sum(free), None)
     days = sum(outcome.vehicle_days for outcome in outcomes)
