@@ -19,7 +19,7 @@ SURE = 0.99
 OVER = 1.5
 """A prediction is over when its limit is further away than this many horizons, as steep as the trend may be."""
 IN_A_ROW = 2
-"""Samples beyond a limit that reach it."""
+"""Samples beyond a limit that reach it; of medians one does."""
 _INFO, _WARNING, _CRITICAL = range(len(SEVERITIES))
 
 
@@ -91,10 +91,10 @@ class Told:
     outcome: int = 0
 
 
-def reach(f: Any, rule: Rule, now_ms: int, board: Board, *, beyond: bool) -> None:
-    """A sample is beyond the limit or not. `f`: a FORECAST record, changed in place, here and below."""
+def reach(f: Any, rule: Rule, now_ms: int, board: Board, *, beyond: bool, times: int = 1) -> None:
+    """A median (`times` 1) or a sample is beyond the limit or not. `f`: a FORECAST record, changed in place, here and below."""
     f["below"] = min(255, int(f["below"]) + 1) if beyond else 0
-    if f["below"] < IN_A_ROW or f["reached_ms"]:
+    if f["below"] < times or f["reached_ms"]:
         return
     f["reached_ms"] = now_ms
     if not f["raised_ms"]:

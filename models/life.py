@@ -62,11 +62,12 @@ def take(rec: Any, plan: Plan, board: Board, end: End, *, at_ms: int, now_ms: in
         return told
     if cycles >= 0:
         rec["cycles"] = cycles
-    forecast.reach(f, plan.rule, now_ms, board, beyond=capacity_pct <= end.capacity_pct)
     closed = line.sample(rec["capacity"], CAPACITY, at_ms, capacity_pct)
     if closed is None:
         return None
     line.learn(rec["capacity"], CAPACITY, closed)
+    if closed.value <= end.capacity_pct:
+        forecast.reach(f, plan.rule, now_ms, board, beyond=True)
     return forecast.step(f, plan, _view(rec, end, at_ms, now_ms, closed.value), now_ms, board)
 
 
@@ -79,9 +80,8 @@ def strain(rec: Any, plan: Plan, board: Board, end: End, *, at_ms: int, now_ms: 
     line.learn(rec["resistance"], of_resistance(closed.value), closed)
     if not rec["least_ohm"] <= closed.value:
         rec["least_ohm"] = closed.value
-    if closed.value >= end.resistance * float(rec["least_ohm"]):  # a day's median needs no second one
-        for _ in range(forecast.IN_A_ROW):
-            forecast.reach(rec["battery_life"], plan.rule, now_ms, board, beyond=True)
+    if closed.value >= end.resistance * float(rec["least_ohm"]):
+        forecast.reach(rec["battery_life"], plan.rule, now_ms, board, beyond=True)
     if not rec["capacity"]["count"]:
         return None
     value = line.last(rec["capacity"], CAPACITY)

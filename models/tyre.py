@@ -34,7 +34,7 @@ def take(rec: Any, plan: Plan, board: Board, *, at_ms: int, now_ms: int, kpa: fl
     kpa    as measured; cold_kpa: at 20 degC
     """
     f = rec["tyre_forecast"]
-    forecast.reach(f, plan.rule, now_ms, board, beyond=kpa < limit_kpa)
+    forecast.reach(f, plan.rule, now_ms, board, beyond=kpa < limit_kpa, times=forecast.IN_A_ROW)
     closed = line.sample(rec["tyre"], SIGNAL, at_ms, cold_kpa)
     if closed is None:
         return None

@@ -149,6 +149,12 @@ def test_a_battery_that_is_at_its_end_already_is_critical_at_once() -> None:
     assert foresight.board.outcomes == {"battery_life.unforeseen": 2}
 
 
+def test_some_samples_that_cannot_be_are_no_end() -> None:
+    windows = Slowly(vehicles=2, days=8, first_pct=90.0).windows()
+    windows["soh_pct"][400:412] = 0.0
+    assert run(windows, Foresight(PARAMETERS)) == []
+
+
 def test_healthy_batteries_are_left_alone_also_those_near_their_end() -> None:
     for pct in (97.0, 74.0):
         assert not any(played(Slowly(vehicles=30, days=25, first_pct=pct, soh_noise_pct=0.3, every_min=60))[0].values())
