@@ -9,7 +9,9 @@ Options = dict[str, str | int | float | bool]
 MAX_RECORD_BYTES = 8 << 20
 """Largest record: a payload may have 1 MiB, a table of a large shard more. Topics are created with the same bound."""
 QUEUE_KIB = 64 << 10
-"""Bound of what a producer holds that Kafka has not acknowledged, and of what a consumer has fetched ahead."""
+"""Bound of what a producer holds that Kafka has not acknowledged."""
+FETCHED_KIB, FETCHED_LEAST_KIB = 128 << 10, 2 << 10
+"""Bound of what a consumer has fetched ahead of all partitions, and the least for one. More costs memory and gains little."""
 
 
 def _own(settings: Settings) -> dict[str, str]:
@@ -69,7 +71,7 @@ def consumer(settings: Settings, *, group: str, reset: Literal["error", "earlies
         "enable.partition.eof": False,
         "fetch.message.max.bytes": MAX_RECORD_BYTES,
         "fetch.wait.max.ms": 100,
-        "fetch.queue.backoff.ms": 10,
-        "queued.max.messages.kbytes": QUEUE_KIB,
+        "fetch.queue.backoff.ms": 2,
+        "queued.max.messages.kbytes": max(FETCHED_LEAST_KIB, FETCHED_KIB // settings.kafka.partitions),
         **_own(settings),
     }

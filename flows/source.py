@@ -16,16 +16,20 @@ from fleetpulse.flows.metrics import INPUT_NEXT
 from fleetpulse.flows.poller import Poller
 from fleetpulse.flows.stop import Stop
 
-STASH_BYTES = 16 << 20
+STASH_BYTES = 8 << 20
 """What may wait in the process for one partition before its fetching is paused."""
 
+BACKLOG_BYTES = 1 << 20
+"""A poll of so much is followed by the next at once."""
 SPENT_WAIT = timedelta(milliseconds=10)
 """Between looks at a partition whose quota of the epoch is used up."""
 
 
 @dataclass(frozen=True)
 class SourceLimits:
-    """quota_bytes: what one partition may emit in one epoch, since queues inside an epoch are unbounded.
+    """poll_ms: between two polls of a flow that keeps up: a poll costs as much as some hundred frames.
+
+    quota_bytes: what one partition may emit in one epoch, since queues inside an epoch are unbounded.
 
     ends: partition -> offset where its stream ends, for a bounded run; None: never ends
     """
@@ -60,9 +64,10 @@ class _Shared:
         return batch
 
     def _fill(self) -> None:
+        began = datetime.now(UTC)
         batches = self.poller.poll()
-        if not batches:
-            self.idle_until = datetime.now(UTC) + timedelta(milliseconds=self.limits.poll_ms)
+        if sum(len(batch.payload) for batch in batches) < BACKLOG_BYTES:
+            self.idle_until = began + timedelta(milliseconds=self.limits.poll_ms)
         for batch in batches:
             p = batch.partition
             self.stash[p].append(batch)

@@ -1,6 +1,7 @@
 """One shard: the arrays that the kernel works on, their growth, counters, snapshots. The only object of state/ that others hold."""
 
 import hashlib
+import mmap
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ FACTS_ROWS = 2048
 WINDOWS_ROWS = 2048
 SPARE = 64
 """Room that every array has when a batch begins."""
+OWN_PAGES_BYTES = 1 << 20
+"""Arrays of more have pages of their own."""
 _MAGIC = b"FPSH"
 _HEAD = struct.Struct("<4sHH16s9Q")  # magic, layout, shard, digest of the dtypes, rows of each part
 _FIRMWARE = np.dtype(f"S{FIRMWARE_BYTES}")
@@ -300,9 +303,20 @@ def _more(rows: int) -> int:
     return rows + max(4 * SPARE, rows // 2)
 
 
+def _zeros(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Large arrays have pages of their own, huge ones where the system has them, which it gets back when an array is outgrown."""
+    size = rows * dtype.itemsize
+    if size < OWN_PAGES_BYTES:
+        return np.zeros(rows, dtype=dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, dtype=dtype, count=rows)
+
+
 def _grown(array: NDArray[Any], rows: int, *, fill: int | None = None) -> NDArray[Any]:
     """A copy with more rows; the new ones are zero or `fill`."""
-    larger = np.zeros(rows, dtype=array.dtype)
+    larger = _zeros(rows, array.dtype)
     larger[: len(array)] = array
     if fill is not None:
         larger[len(array) :] = fill
