@@ -264,6 +264,8 @@ class FleetNumbers(_Form):
     counters: dict[str, int] = Field(description="All counters of the audit, summed over shards.")
     events: dict[str, int] = Field(description="Events by type that this gateway has read, each once.")
     alerts_open: dict[str, int] = Field(description="By severity.")
+    alerts_suppressed: int = Field(description="How many of them nobody is told of now.")
+    in_service: int = Field(description="Vehicles that are in service, so that they have no alerts.")
     maintenance_open: dict[str, int] = Field(description="By component.")
     latency_ms: dict[str, float] = Field(description="p50 and p99 from the causing Kafka record to the event, over the last 10,000.")
     stream_ms: int = Field(description="Newest stream time of the flow.")

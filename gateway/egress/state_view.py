@@ -23,6 +23,7 @@ class Selection:
 
     bbox  west, south, east, north in degrees
     rows  only these rows (from another index), or None
+    service  those in service, or the others
     """
 
     cities: tuple[int, ...] = ()
@@ -32,6 +33,7 @@ class Selection:
     max_soc_pct: float | None = None
     bbox: tuple[float, float, float, float] | None = None
     rows: NDArray[np.int64] | None = None
+    service: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,17 @@ class StateView:
             west, south, east, north = selection.bbox
             longitude, latitude = self.rows["longitude_deg"], self.rows["latitude_deg"]
             mask &= (longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north)
+        if selection.service is not None:
+            mask &= (self.rows["service"] != 0) == selection.service
         if selection.rows is not None:
             wanted = np.zeros(len(mask), dtype=np.bool_)
             wanted[selection.rows] = True
             mask &= wanted
         return mask
+
+    def in_service(self) -> int:
+        """How many vehicles are in service."""
+        return int(np.count_nonzero(self.rows["service"][self._filled]))
 
     def located(self, cities: tuple[int, ...]) -> NDArray[np.int64]:
         """(n,) indices into `rows` of the vehicles whose position is known, of those cities or of all."""

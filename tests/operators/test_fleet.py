@@ -13,6 +13,7 @@ from fleetpulse.config.fleet import load_fleet
 from fleetpulse.config.settings import Settings
 from fleetpulse.flows.shards import shard_maker
 from fleetpulse.flows.topics import TELEMETRY
+from fleetpulse.operators import fleet, words
 from fleetpulse.operators.fleet import FleetLogic, ShardLogic, StateError
 from tests.support.events import validate
 from tests.support.log import Log, simulated
@@ -48,6 +49,25 @@ def by_topic(out: list[Outgoing] | tuple[Outgoing, ...]) -> dict[str, list[Outgo
 def test_the_log_leads_to_events_of_every_topic_that_the_step_writes() -> None:
     topics = by_topic(whole())
     assert topics.keys() >= {*EVENT_TOPICS, "fleet.features", "fleet.zones", f"{TELEMETRY}.dead-letter"} - {"fleet.rebalance"}
+
+
+def test_what_the_models_alerts_depend_on_stands_among_the_windows_in_the_order_of_its_seconds() -> None:
+    said = [told for record in by_topic(whole())["fleet.features"] if (told := words.parse(record.value)) is not None]
+    assert {word.kind for _, heard in said for word in heard} == {"holding", "acknowledged", "snoozed", "service", "gone"}
+    assert all(word.stream_ms // 1000 == second for second, heard in said for word in heard)
+    assert [second for second, _ in said] == sorted({second for second, _ in said})
+
+
+def test_a_snapshot_of_the_version_before_words_is_read() -> None:
+    logic = MAKE(0)
+    run(logic, [log().batch(0, 100)])
+    magic, _, shard, offset, *lengths = fleet._header(logic.snapshot())
+    old = fleet._FORMS[2].pack(magic, 2, shard, offset, *lengths[:4]) + logic.snapshot()[fleet._SNAPSHOT.size : -lengths[4]]
+    assert fleet.offset_of(old) == 100
+    assert fleet.offset_of(fleet.at_offset(old, 7)) == 7
+    restored = MAKE(0)
+    restored.restore(old)
+    assert run(restored, [log().batch(100)]) == run(logic, [log().batch(100)])
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -88,12 +89,25 @@ def simulated(fleet: Fleet, *, vehicles: int, duration_s: int, seed: int = 1) ->
     for i in range(3 * vehicles):
         time_ms = START_MS + int(rng.integers(1000, duration_s * 1000))
         kind = Operation(int(rng.choice(list(Operation))))
-        detail = {"rule": "crash"} if kind is Operation.ALERT_ACKNOWLEDGED else {}
+        detail = _details(kind, i)
         record = OperationRecord(kind, devices[int(rng.integers(len(devices)))], time_ms, "test", f"operation-{i}", detail)
         entries.append((time_ms, operations.encode(record), record.device_id.bytes))
     entries += [(START_MS + 1000 * second, b"", None) for second in range(duration_s)]
     entries.sort(key=lambda entry: entry[0])
     return _log(entries, len(frames), lost, duplicates, garbage)
+
+
+def _details(kind: Operation, i: int) -> dict[str, Any]:
+    """What the operation says beyond its name; i deals them out."""
+    match kind:
+        case Operation.ALERT_ACKNOWLEDGED:
+            return {"rule": ("crash", "battery_drain")[i % 2]}
+        case Operation.SNOOZE:
+            return {"minutes": i % 4} | ({"rule": ("low_battery", "vibration", "offline")[i % 3]} if i % 2 else {})
+        case Operation.SERVICE_MODE:
+            return {"mode": ("on", "off")[i % 2]}
+        case _:
+            return {}
 
 
 def of_partition(log: Log, p: int, partitions: int) -> Log:

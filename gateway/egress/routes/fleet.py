@@ -37,6 +37,8 @@ async def numbers(hub: ReadyHub) -> Response:
         "counters": counters,
         "events": hub.events_seen,
         "alerts_open": _tally(alert.severity for alert in hub.alerts),
+        "alerts_suppressed": sum(bool(alert.suppressed_by) for alert in hub.alerts),
+        "in_service": hub.state.in_service(),
         "maintenance_open": _tally(str(task.data["component"]) for task in hub.maintenance),
         "latency_ms": hub.latency.percentiles_ms(),
         "stream_ms": hub.state.stream_ms,

@@ -78,6 +78,7 @@ async def list_vehicles(
     min_soc: Annotated[float | None, Query(ge=0, le=100, description="State of charge in per cent, at least.")] = None,
     max_soc: Annotated[float | None, Query(ge=0, le=100, description="State of charge in per cent, at most.")] = None,
     alert: Annotated[str | None, Query(description="With an open alert of this rule; `any`: of any.")] = None,
+    service: Annotated[bool | None, Query(description="Only those in service, or only the others.")] = None,
     bbox: Annotated[str | None, Query(description="west,south,east,north in degrees.", examples=["13.3,52.4,13.5,52.6"])] = None,
     limit: Limit = 100,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
@@ -90,6 +91,7 @@ async def list_vehicles(
         max_soc_pct=max_soc,
         bbox=_bbox(bbox),
         rows=_alerted(hub, alert),
+        service=service,
     )
     found = hub.state.select(selection, after_key=_after(cursor), limit=limit)
     next_cursor = None if found.next_key is None else f"{found.next_key >> 32}.{found.next_key & 0xFFFFFFFF}"

@@ -72,7 +72,8 @@ function audit() {
 // ---------------------------------------------------------------- alerts
 const alertFilters = { all: "", critical: "severity=critical", "not taken": "acknowledged=false&suppressed=false", suppressed: "suppressed=true" };
 let alertFilter = "all", known = null;
-const sent = new Map();
+const sent = new Map(); // alert id -> who took it here just now, until the alert says so itself
+const SENT_MS = 10_000, SNOOZE_MIN = 60;
 const device = (id) => el("button", { class: "link", type: "button", title: id, onclick: () => show(id) }, short(id));
 
 async function acknowledge(alert, button) {
@@ -82,10 +83,22 @@ async function acknowledge(alert, button) {
     const by = at("who").value.trim() || "operator";
     await ask(`/v1/alerts/${encodeURIComponent(alert.alert_id)}/acknowledge`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ by }) });
     sent.set(alert.alert_id, by);
+    setTimeout(() => sent.delete(alert.alert_id), SENT_MS);
     button.replaceWith(`taken by ${by}`);
   } catch (error) {
     button.disabled = false;
     button.textContent = "Acknowledge";
+    toast(error.message);
+  }
+}
+async function snooze(alert, button) {
+  button.disabled = true;
+  try {
+    const by = at("who").value.trim() || "operator", body = { operation: "snooze", rule: alert.rule, minutes: SNOOZE_MIN, by };
+    await ask(`/v1/vehicles/${alert.device_id}/operations`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    button.replaceWith("snoozed");
+  } catch (error) {
+    button.disabled = false;
     toast(error.message);
   }
 }
@@ -94,6 +107,7 @@ function alertRow(alert) {
   const act = el("div", { class: "act" });
   if (taken !== undefined) act.append(`taken by ${taken}`);
   else if (alert.device_id) { const button = el("button", { class: "do", type: "button" }, "Acknowledge"); button.addEventListener("click", () => acknowledge(alert, button)); act.append(button); }
+  if (alert.device_id && !alert.suppressed_by) act.append(" ", el("button", { class: "link", type: "button", onclick: (event) => snooze(alert, event.currentTarget) }, "Snooze 1 h"));
   const fresh = known !== null && !known.has(alert.alert_id);
   return el("li", { class: `alert${taken !== undefined ? " taken" : ""}${fresh ? " fresh" : ""}`, "data-severity": alert.severity },
     el("span", { class: "stripe" }),

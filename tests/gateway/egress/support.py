@@ -65,6 +65,7 @@ def fleet_rows(vehicles: int, *, shards: int, seed: int = 1) -> list[NDArray[Any
     rows["state_since_ms"] = NOW_MS - 600_000
     rows["last_heard_ms"] = rows["last_frame_ms"] = NOW_MS
     rows["received"] = 100
+    rows["service"] = np.arange(vehicles) % 50 == 7
     rows["firmware_version"] = b"1.2.3"
     by_shard = [rows[rows["shard"] == shard] for shard in range(shards)]
     for mine in by_shard:

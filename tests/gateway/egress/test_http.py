@@ -101,6 +101,7 @@ def test_vehicles_are_filtered(running: Running) -> None:
         ({"city": ["berlin", "paris"]}, ALL["city"] >= 1),
         ({"vehicle_model": "car", "vehicle_state": ["available", "reserved"]}, (ALL["vehicle_model"] == 3) & (ALL["vehicle_state"] <= 1)),
         ({"min_soc": 20, "max_soc": 30}, (ALL["battery_soc_pct"] >= 20) & (ALL["battery_soc_pct"] <= 30)),
+        ({"service": True, "city": "berlin"}, (ALL["service"] == 1) & (ALL["city"] == berlin)),
         (
             {"bbox": "13.38,52.5,13.42,52.54"},
             (ALL["longitude_deg"] >= 13.38)
@@ -146,6 +147,7 @@ def test_a_vehicle_is_shown_by_names_and_without_what_was_never_measured(running
     assert shown["alerts"] == ["low_battery"]
     assert shown["fault_bits"] == [0, 63]
     assert shown["sensors"] == ["position_stuck", "charge_frozen"]
+    assert shown["service"] is False
     assert shown["firmware_version"] == "1.2.3"
     assert not shown.keys() & {"latitude_deg", "altitude_m", "heading_deg", "trip_id", "device_hi"}
     assert running.get(f"/v1/vehicles/{device(3)}")["alerts"] == ["battery_drain"], "alerts of models come from their events"
@@ -279,6 +281,7 @@ def test_the_fleets_numbers(running: Running) -> None:
     assert numbers["objective"] == {"missing_share": 0.0, "limit": 0.0001, "met": True}
     assert sum(numbers["events"].values()) == len(EVENTS), "each once, though some came twice"
     assert numbers["alerts_open"] == {"critical": 1, "warning": 3}
+    assert (numbers["alerts_suppressed"], numbers["in_service"]) == (0, VEHICLES // 50)
 
 
 def test_the_map_has_every_vehicle_whose_position_is_known(running: Running) -> None:

@@ -41,6 +41,8 @@ def keys(rows: NDArray[Any]) -> list[tuple[int, int]]:
         Selection(rows=np.array([0, 5, 700], dtype=np.int64)),
         Selection(rows=np.zeros(0, dtype=np.int64)),
         Selection(min_soc_pct=99.99),
+        Selection(service=True),
+        Selection(service=False, cities=(1,)),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 97, 1000, 5000])
@@ -70,6 +72,7 @@ def test_pages_hold_each_match_once_in_order(selection: Selection, limit: int) -
             and west <= row["longitude_deg"] <= east
             and south <= row["latitude_deg"] <= north
             and (selection.rows is None or i in selection.rows)
+            and selection.service in (None, bool(row["service"]))
         )
         if wanted:
             plain.append((int(row["shard"]), int(row["slot"])))
