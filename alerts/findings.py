@@ -11,13 +11,14 @@ from uuid import UUID
 from fleetpulse.alerts import event, forecasts
 from fleetpulse.alerts.event import Event
 from fleetpulse.models.findings import Finding
-from fleetpulse.models.parameters import VERSIONS
+from fleetpulse.models.parameters import RULE_VERSIONS, VERSIONS
 
 COMPONENT = {"battery_drain": "battery", "vibration": "motor", "tyre_forecast": "tyre", "battery_life": "battery"}
 
 _WHY = {
     "parked_excess_pct": "it lost {value:.1f} % of charge while parked that standing does not explain",
     "riding_excess_pct": "it lost {value:.1f} % of charge while riding that distance, speed, climb and temperature do not explain",
+    "excess_pct": "it lost {value:.1f} % of charge beyond what any vehicle of its kind needs",
     "voltage_mean_v": "its voltage under load, {value:.1f} V, sags below that of like vehicles",
     "current_a": "it draws more current at its speed than like vehicles, {value:.1f} A",
     "battery_temperature_c": "its battery warms up faster under load than that of like vehicles, to {value:.0f} °C",
@@ -82,11 +83,11 @@ def _evidence(finding: Finding, *, shard: int, topic: str) -> dict[str, Any]:
     shares = [{"name": f.name, "value": round(f.value, 3), "score": round(f.score, 3)} for f in finding.features]
     return {
         "rule": finding.model,
-        "version": VERSIONS[finding.model],
+        "version": {**VERSIONS, **RULE_VERSIONS}[finding.model],
         "values": {name: round(value, 3) for name, value in finding.values.items()},
         "kafka": {"topic": topic, "partition": shard, "first_offset": str(w.first_offset), "last_offset": str(w.last_offset)},
         "recorded_ms": w.closed_ms,
-        "window": {"start_ms": w.start_ms, "end_ms": w.end_ms},
+        "window": {"start_ms": finding.since_ms or w.start_ms, "end_ms": w.end_ms},
         **({"features": shares} if shares else {}),
     }
 

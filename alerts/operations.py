@@ -76,7 +76,8 @@ class Operations:
         if self._alarms.acknowledge(tip, by=by, alert_id=alert_id, rule=rule):
             return True
         if rule in MODEL_RULES or (alert_id and not rule):
-            self._relay.say("acknowledged", tip, alert_id=alert_id, rule=rule, by=by)
+            verdict = str(record.detail.get("verdict", ""))[:NAME_LENGTH]
+            self._relay.say("acknowledged", tip, alert_id=alert_id, rule=rule, by=by, verdict=verdict)
             if rule:
                 return True
         return bool(alert_id or rule == CITY_RULE) and self._notes.acknowledged(tip, OPERATION, alert_id=alert_id, by=by)

@@ -12,8 +12,9 @@ Kind = Literal["holding", "acknowledged", "snoozed", "service", "gone"]
 class Word:
     """One thing that happened to a vehicle.
 
-    kind       holding: `rules` are those that hold now; acknowledged: by `alert_id` or `rule`; snoozed: `rule` (all that are open without
-               one) until until_ms of stream time; service: `on`; gone: the vehicle is out of the fleet
+    kind       holding: `rules` are those that hold now; acknowledged: by `alert_id` or `rule`, with `verdict` false as a false alarm;
+               snoozed: `rule` (all that are open without one) until until_ms of stream time; service: `on`; gone: the vehicle is out of the
+               fleet
     stream_ms  of the shard; time_ms, cause: as in alerts.event.Event; recorded_ms: Kafka timestamp of the record, 0 for a timer
     """
 
@@ -26,6 +27,7 @@ class Word:
     by: str = ""
     alert_id: str = ""
     rule: str = ""
+    verdict: str = ""
     until_ms: int = 0
     on: bool = False
     rules: list[str] = field(default_factory=list)

@@ -34,7 +34,7 @@ class Operation(IntEnum):
 @dataclass(frozen=True)
 class OperationRecord:
     """One operation. `detail` holds the keys beyond the common ones: alert_id, rule, component, reservation_id, note,
-    minutes or until_ms (snooze), mode (on or off; service_mode)."""
+    verdict (true or false; alert_acknowledged), minutes or until_ms (snooze), mode (on or off; service_mode)."""
 
     operation: Operation
     device_id: UUID

@@ -294,7 +294,9 @@ class Rebalance(_Section):
 
 
 class Detect(_Section):
-    """Online models. A model in `shadow` scores and raises nothing.
+    """Online models. Those of `models` run. A model in `shadow` scores and is counted, and raises nothing. In the place of `drain` and
+    `vibration`, where they are in shadow, do not run or have failed, a fixed rule decides: more than twice `drain_delta_pct` lost beyond
+    1 % an hour and three times what the range has it, and `vibration_limit_mps2` in bands 3 and 4 together.
 
     A tyre that will be below its limit within `tyre_horizon_days` is told, within `tyre_warning_days` as a warning. A battery's life
     ends at `battery_end_soh_pct` of its first capacity, or at `battery_end_resistance` times the least resistance that it has shown;
@@ -304,7 +306,9 @@ class Detect(_Section):
     warm_up_windows: int = Field(500, ge=10)
     anomaly_quantile: float = Field(0.9995, gt=0.5, lt=1)
     drain_delta_pct: float = Field(3.0, gt=0)
+    models: tuple[Literal["drain", "powertrain", "vibration"], ...] = ("drain", "powertrain", "vibration")
     shadow: tuple[Literal["drain", "powertrain", "vibration", "tyre_forecast", "battery_life"], ...] = ()
+    vibration_limit_mps2: float = Field(1.0, gt=0)
     tyre_horizon_days: float = Field(14.0, gt=0, le=90)
     tyre_warning_days: float = Field(3.0, gt=0, le=90)
     battery_end_soh_pct: float = Field(70.0, gt=0, lt=100)

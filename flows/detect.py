@@ -8,10 +8,11 @@ from bytewax.dataflow import Dataflow
 
 from fleetpulse.config.fleet import Fleet
 from fleetpulse.config.settings import Settings
-from fleetpulse.flows import wiring
+from fleetpulse.flows import model_metrics, wiring
 from fleetpulse.flows.metrics import forecasts_exported
 from fleetpulse.flows.shards import policy_of
 from fleetpulse.flows.stop import Stop
+from fleetpulse.models.cohort import NAMES
 from fleetpulse.models.parameters import DetectParameters
 from fleetpulse.operators.score import ScoreNames, ShardScorer, score
 
@@ -29,6 +30,7 @@ def build(settings: Settings, fleet: Fleet, *, stop: Stop, ends: Mapping[int, in
     source = wiring.source(settings, TOPIC, group="fleetpulse.detect", partitions=partitions, stop=stop, ends=ends)
     polls = op.input("source", flow, source)
     make = forecasts_exported().watching(lambda shard: ShardScorer(shard, parameters, names, policy))
+    make = model_metrics.exported().watching(make, parameters)
     records = score("score", polls, make)
     op.output("sink", records, wiring.sink(settings, partitions=partitions, stop=stop))
     return flow
@@ -42,6 +44,9 @@ def parameters_of(settings: Settings, fleet: Fleet) -> DetectParameters:
         drain_delta_pct=settings.detect.drain_delta_pct,
         swap_jump_pct=settings.rules.swap_jump_pct,
         shadow=frozenset(settings.detect.shadow),
+        off=frozenset(NAMES) - frozenset(settings.detect.models),
+        vibration_limit_mps2=settings.detect.vibration_limit_mps2,
+        ranges_m=tuple(nan if model is None else model.range_m for model in fleet.models),
         swappable=frozenset(code for code, model in enumerate(fleet.models) if model is not None and model.swappable),
         tyre_limits_kpa=tuple(nan if model is None else model.tyre_pressure_limit_kpa for model in fleet.models),
         tyre_horizon_d=settings.detect.tyre_horizon_days,

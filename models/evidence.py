@@ -67,6 +67,19 @@ def of_loss(vehicle: Vehicle, loss: Loss, limit_pct: float) -> Evidence:
     return values, features
 
 
+def of_rule(vehicle: Vehicle, limit_pct: float) -> Evidence:
+    """Of the fixed rule that stands in for model drain."""
+    excess_pct = vehicle.rule_excess_pct
+    return {"excess_pct": excess_pct, "limit_pct": limit_pct}, (FeatureShare("excess_pct", excess_pct, excess_pct / limit_pct),)
+
+
+def of_vibration(window: Any, limit_mps2: float, windows: int) -> Evidence:
+    """Of the fixed rule that stands in for model vibration."""
+    features = GROUPS["vibration"][2:]
+    shares = [FeatureShare(f.name, float(window[f.column]), float(window[f.column]) / limit_mps2) for f in features]
+    return {"limit_mps2": limit_mps2, "windows": float(windows)}, tuple(sorted(shares, key=lambda share: -share.score))
+
+
 def of_score(group: Group, score: Score, limit: float, windows: int, window: Any) -> Evidence:
     """Of an anomaly model: its score and limit, and the features furthest out."""
     values = {"score": score.total, "limit": limit, "rarity": score.rarity, "windows": float(windows)}

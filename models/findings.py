@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-MODELS = ("", "drain", "powertrain", "vibration")
-"""Names of the models by code."""
+MODELS = ("", "drain", "powertrain", "vibration", "drain_rule", "vibration_rule")
+"""Names of the models, and of the fixed rules that stand in for them, by code."""
+STAND_INS = {"drain": "drain_rule", "vibration": "vibration_rule"}
+"""Model -> the fixed rule that decides in its place. For the others rules of flow telemetry hold, as always: voltage_sag for powertrain
+and battery_life, tyre_pressure for tyre_forecast."""
 
 GROUNDS = ("", "pressure", "capacity", "resistance", "cycles")
 """What a forecast goes by, by code."""
@@ -12,6 +15,11 @@ SEVERITIES = ("info", "warning", "critical")
 
 Rule = Literal["battery_drain", "vibration", "tyre_forecast", "battery_life"]
 ResolvedBy = Literal["swap", "recovered"]
+
+
+def says(model: str) -> int:
+    """Bit of a model in vehicles.VEHICLE's `says`."""
+    return 1 << MODELS.index(model)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Finding:
     severity     of the maintenance and the alert
     predicted_ms when a limit will be reached, of forecasts, which raise no alert; 0: nothing is predicted
     ground       what a forecast goes by, of GROUNDS
+    since_ms     begin of what was judged together; 0: the window
     outcome      of a forecast that is over: how it went, of forecast_score.OUTCOMES
     """
 
@@ -67,3 +76,4 @@ class Finding:
     predicted_ms: int = 0
     ground: str = ""
     outcome: str = ""
+    since_ms: int = 0

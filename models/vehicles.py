@@ -35,15 +35,19 @@ VEHICLE: np.dtype[np.void] = np.dtype(
         ("ride_judged_ms", "<i8"),  # how much of it was compared
         ("ride_lost_pct", "<f8"),
         ("ride_expected_pct", "<f8"),
+        ("rule_excess_pct", "<f8"),  # running sum of the fixed rule that stands in for model drain
         ("parked", WATCH),
         ("riding", WATCH),
         ("powertrain_streak", "u1"),  # extreme windows, less the ordinary ones since
         ("vibration_streak", "u1"),
-        ("battery_by", "u1"),  # place in findings.MODELS of the model that raised battery_drain
+        ("rule_streak", "u1"),  # the same by the fixed rule that stands in for model vibration
+        ("says", "u1"),  # findings.says of the models and rules for which something is wrong, whether they decide or not
+        ("battery_by", "u1"),  # place in findings.MODELS of what raised battery_drain
+        ("motor_by", "u1"),  # and of what raised vibration
     ],
     align=True,
 )
-"""A vehicle in memory and in a snapshot, 272 bytes."""
+"""A vehicle in memory and in a snapshot, 288 bytes."""
 
 FORGET_MS = 30 * 86_400_000
 """A vehicle without a window for so long is forgotten, unless something about it is open."""
@@ -89,10 +93,14 @@ class Vehicle:
     ride_judged_ms: int
     ride_lost_pct: float
     ride_expected_pct: float
+    rule_excess_pct: float
     parked: Watch
     riding: Watch
     streaks: dict[Group, int]
+    rule_streak: int
+    says: int
     battery_by: int
+    motor_by: int
 
 
 def _plain(w: Watch) -> tuple[float, ...]:
@@ -124,16 +132,17 @@ class VehicleTable:
         return row
 
     def load(self, row: int) -> Vehicle:
-        *plain, parked, riding, powertrain, vibration, by = self.rows[row].item()
+        *plain, parked, riding, powertrain, vibration, rule, says, by, motor = self.rows[row].item()
         streaks: dict[Group, int] = {"powertrain": powertrain, "vibration": vibration}
-        return Vehicle(*plain, Watch(*parked), Watch(*riding), streaks, by)
+        return Vehicle(*plain, Watch(*parked), Watch(*riding), streaks, rule, says, by, motor)
 
     def store(self, row: int, v: Vehicle) -> None:
         self.rows[row] = (
             *(v.device_hi, v.device_lo, v.end_ms, v.latitude_deg, v.longitude_deg, v.soc_pct),
             *(v.battery_raised_ms, v.motor_raised_ms, v.conditioned_ms, v.doubted_ms),
-            *(v.ride_ms, v.ride_judged_ms, v.ride_lost_pct, v.ride_expected_pct),
-            *(_plain(v.parked), _plain(v.riding), v.streaks["powertrain"], v.streaks["vibration"], v.battery_by),
+            *(v.ride_ms, v.ride_judged_ms, v.ride_lost_pct, v.ride_expected_pct, v.rule_excess_pct),
+            *(_plain(v.parked), _plain(v.riding), v.streaks["powertrain"], v.streaks["vibration"]),
+            *(v.rule_streak, v.says, v.battery_by, v.motor_by),
         )
 
     def forget(self, before_ms: int) -> int:

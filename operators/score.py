@@ -24,6 +24,7 @@ from fleetpulse.codecs import tables
 from fleetpulse.codecs.batch import RecordBatch
 from fleetpulse.models import store
 from fleetpulse.models.detector import Detector
+from fleetpulse.models.findings import MODELS
 from fleetpulse.models.foresight import Foresight
 from fleetpulse.models.parameters import DetectParameters
 from fleetpulse.operators import words
@@ -49,7 +50,8 @@ class ShardScorer:
     def __init__(self, shard: int, parameters: DetectParameters, names: ScoreNames, policy: AlertPolicy | None = None) -> None:
         self.shard = shard
         self.next_offset = 0
-        self._detector = Detector(shard, parameters)
+        self.detector = Detector(shard, parameters)
+        self._told: set[tuple[str, int, int]] = set()
         self._desk = Desk(policy or AlertPolicy(), shard=shard, topic=names.topic)
         self._names = names
         self._table_names = {"city": names.cities, "vehicle_model": names.models}
@@ -61,18 +63,37 @@ class ShardScorer:
         names = self._names
         for offset, value in batch.values():
             if (said := self._said(offset, value)) is not None:
-                self._emit(self._desk.hear(*said), out)
+                events = self._desk.hear(*said)
+                self._judged(said[1], events)
+                self._emit(events, out)
                 continue
             windows = self._windows(offset, value)
-            for finding in self._detector.run(windows):
+            for finding in self.detector.run(windows):
                 made = findings.events(finding, shard=self.shard, topic=names.topic, cities=names.cities, models=names.models)
                 self._emit(self._desk.find(made, finding.window.closed_ms), out)
+            self._tell_failures()
             if len(windows):
                 self._emit(self._desk.advance(int(windows["closed_ms"].max())), out)
         self.next_offset = int(batch.offsets[-1]) + 1
 
     def _emit(self, events: list[Event], out: list[Outgoing]) -> None:
         out.extend(event.encode(e, deployment=self._names.deployment) for e in events)
+
+    def _judged(self, said: list[Word], events: list[Event]) -> None:
+        """Count what people said of a model's alerts when they took them; who says nothing takes it as true."""
+        false = {word.device for word in said if word.kind == "acknowledged" and word.verdict == "false"}
+        for each in events:
+            if each.type == event.ALERT_ACKNOWLEDGED and (by := each.data["evidence"]["rule"]) in MODELS:
+                self.detector.board.add(by, f"acknowledged.{'false' if each.subject in false else 'true'}")
+
+    def _tell_failures(self) -> None:
+        """Once a model and cohort in the life of this process; the metric counts all."""
+        for model, city, vehicle_model, error in self.detector.board.take_failures():
+            key = (model, city, vehicle_model)
+            if key not in self._told:
+                self._told.add(key)
+                where = {"shard": self.shard, "city": self._names.cities[city], "vehicle_model": self._names.models[vehicle_model]}
+                log.error("a model failed and begins anew; until it has learned the fixed rule decides", model=model, error=error, **where)
 
     def _said(self, offset: int, value: bytes) -> tuple[int, list[Word]] | None:
         """What the shard says of alerts in a record that holds no windows; nothing, and an error in the log, when it is broken."""
@@ -93,12 +114,12 @@ class ShardScorer:
     @property
     def foresight(self) -> Foresight:
         """The shard's forecasts, for those who watch them."""
-        return self._detector.foresight
+        return self.detector.foresight
 
     def snapshot(self) -> bytes:
         """Versioned bytes, a copy. The inverse is restore."""
         header = {"shard": self.shard, "next_offset": self.next_offset, "desk": self._desk.state()}
-        return store.pack(_MAGIC, _VERSION, header, [self._detector.snapshot()])
+        return store.pack(_MAGIC, _VERSION, header, [self.detector.snapshot()])
 
     @classmethod
     def restored(cls, stored: bytes, make: Callable[[int], "ShardScorer"]) -> "ShardScorer":
@@ -106,7 +127,8 @@ class ShardScorer:
         header, (detector,) = store.unpack(stored, _MAGIC, _VERSION, flow="detect")
         scorer = make(header["shard"])
         scorer.next_offset = header["next_offset"]
-        scorer._detector.restore(detector)
+        scorer.detector.restore(detector)
+        scorer._tell_failures()
         scorer._desk.restore(header["desk"])
         return scorer
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def exported() -> set[str]:
     """Names of metrics in the code, as they stand between quotes."""
-    files = [file for folder in ("flows", "gateway") for file in (ROOT / folder).rglob("metrics.py")]
+    files = [file for folder in ("flows", "gateway") for file in (ROOT / folder).rglob("*metrics.py")]
     return {name for file in files for name in re.findall(r'"(fleet_[a-z_0-9]+)"', file.read_text(encoding="utf-8"))}
 
 

@@ -189,8 +189,8 @@ def test_a_snapshot_of_other_versions_is_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StoredStateError, match="must be of shard 1; got shard 0"):
         Detector(1, PARAMETERS).restore(stored)
     with monkeypatch.context() as patch:
-        patch.setitem(parameters.VERSIONS, "drain", "0")
-        with pytest.raises(StoredStateError, match=r"must be of models .*'drain': '0'.*; got models .*'drain': '2'"):
+        patch.setitem(parameters.VERSIONS, "battery_life", "0")
+        with pytest.raises(StoredStateError, match=r"must be of model battery_life 0; got model battery_life 1"):
             Detector(0, PARAMETERS).restore(stored)
     with monkeypatch.context() as patch:
         patch.setattr("fleetpulse.models.detector.RIVER", "0.27.0")

@@ -26,7 +26,7 @@ def test_what_is_stored_is_loaded_through_growth_and_snapshot() -> None:
         seen(table, lo, lo * 1_000)
     row = table.row((7, 17))
     watches = Watch(0.1, 0.2, 0.3, 0.4, 0.5, 6, 7, 8, 9, 10, 11, 12), Watch(0.6, 0.7, 0.8, 0.9, 1.0, 10, 11, 12, 13, 14, 15, 16)
-    kept = Vehicle(7, 17, 5, 1.5, 2.5, 3.5, 6, 8, 9, 10, 11, 12, 0.25, 0.5, *watches, {"powertrain": 3, "vibration": 12}, 2)
+    kept = Vehicle(7, 17, 5, 1.5, 2.5, 3.5, 6, 8, 9, 10, 11, 12, 0.25, 0.5, 0.75, *watches, {"powertrain": 3, "vibration": 12}, 4, 6, 2, 3)
     table.store(row, kept)
     again = VehicleTable()
     again.restore(table.snapshot())
