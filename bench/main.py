@@ -49,7 +49,7 @@ ALL = (
     ("state", Share()),
     ("snapshot", Share()),
     ("flow", Share(tuple(f"protobuf.single.{size}" for size in ("5k", "50k", "500k", "1m")))),
-    ("flow", Share(("protobuf.packed.50k", "json.single.50k"))),
+    ("flow", Share(("protobuf.packed.50k", "json.single.50k", "json.packed.50k"))),
     ("latency", Share()),
     ("memory", Share()),
 )
