@@ -389,6 +389,7 @@ class AcknowledgeRequest(_Form):
 
     by: str = Field("operator", min_length=1, max_length=100)
     note: str | None = Field(None, max_length=1000)
+    verdict: Literal["true", "false"] | None = Field(None, description="Whether it was a true one; models' precision is counted by it.")
 
 
 class OperationAccepted(_Form):

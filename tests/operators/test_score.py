@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from fleetpulse.alerts import event
 from fleetpulse.alerts.event import Outgoing
+from fleetpulse.alerts.relay import Word
 from fleetpulse.codecs import tables
 from fleetpulse.config.fleet import load_fleet
 from fleetpulse.models.parameters import DetectParameters
 from fleetpulse.models.store import StoredStateError
+from fleetpulse.operators import words
 from fleetpulse.operators.score import ScoreLogic, ScoreNames, ShardScorer
 from tests.models.fleet import START_MS, Invented
 from tests.support.events import validate
@@ -135,3 +137,22 @@ def test_bytewax_keeps_a_shard_when_nothing_happened(values: list[bytes]) -> Non
     assert logic.on_batch([poll(values[:1], partition=SHARD)]) == ([], False)
     assert list(logic.on_eof()[0]) == []
     assert logic.on_eof()[1] is False
+
+
+def test_what_people_say_of_a_models_alerts_is_counted_for_the_model(values: list[bytes], records: list[Outgoing]) -> None:
+    """The first alert is taken as true, the second as a false alarm; saying it again counts once."""
+    raised = [each["data"] for each in map(validate, records) if each["type"].endswith("alert.raised.v1")][:2]
+    assert len(raised) == 2
+    last_ms = max(each["raised_ms"] for each in raised)
+    heard = [
+        Word("acknowledged", data["device_id"], last_ms + 5_000, last_ms, f"operation.{n}", last_ms, by="ada", rule=data["rule"], **verdict)
+        for n, (data, verdict) in enumerate(zip(raised, ({}, {"verdict": "false"}), strict=True))
+    ]
+    minute = (last_ms - START_MS) // 60_000 + 1
+    told = words.record(SHARD, last_ms // 1000 + 5, heard).value
+    scorer = make(SHARD)
+    out: list[Outgoing] = []
+    scorer.run(poll([*values[:minute], told, told], partition=SHARD), out)
+    counts = scorer.detector.board.counts
+    verdicts = {name: count for name, count in counts.items() if ".acknowledged." in name}
+    assert verdicts == {f"{raised[0]['evidence']['rule']}.acknowledged.true": 1, f"{raised[1]['evidence']['rule']}.acknowledged.false": 1}

@@ -80,6 +80,8 @@ async def acknowledge(
     if alert.device_id is None:
         raise Problem(HTTPStatus.CONFLICT, "an alert about a zone cannot be acknowledged; it clears by itself")
     detail: Detail = {"alert_id": alert_id, "rule": alert.rule, **({"note": request.note} if request.note else {})}
+    if request.verdict:
+        detail["verdict"] = request.verdict
     key = f"acknowledge.{alert_id}.{by}.{request.note or ''}"
     written = await hub.operations.write(Operation.ALERT_ACKNOWLEDGED, UUID(alert.device_id), by=by, key=key, detail=detail)
     return accepted(written)

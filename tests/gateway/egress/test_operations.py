@@ -157,6 +157,7 @@ def test_an_acknowledgement_names_the_alert_and_shows_when_the_flow_has_read_it(
     fill(deployment, raised, cluster)
     with gateway(deployment) as running:
         url = f"/v1/alerts/{raised.id}/acknowledge"
+        assert problem(running.client.post(url, json={"by": "Anna", "verdict": "maybe"}), 422)
         first = running.client.post(url, json={"by": "Anna", "note": "on my way"})
         assert first.status_code == 202, first.text
         assert running.client.post(url, json={"by": "Anna", "note": "on my way"}).json()["repeated"] is True
@@ -177,6 +178,16 @@ def test_without_a_body_the_operator_acknowledges(deployment: Settings) -> None:
     fill(deployment, raised)
     with gateway(deployment) as running:
         assert running.client.post(f"/v1/alerts/{raised.id}/acknowledge").json()["by"] == "operator"
+
+
+def test_a_false_alarm_is_said_with_the_acknowledgement(deployment: Settings) -> None:
+    raised = alert(device(1), "battery_drain")
+    fill(deployment, raised)
+    with gateway(deployment) as running:
+        running.client.post(f"/v1/alerts/{raised.id}/acknowledge", json={"by": "Anna", "verdict": "false"})
+        [message] = written(deployment)
+        detail = operations.decode(orjson.loads(message.value() or b"")).detail
+        assert detail == {"alert_id": raised.id, "rule": "battery_drain", "verdict": "false"}
 
 
 @pytest.mark.timeout(60)
