@@ -136,7 +136,8 @@ class Judge:
             proves = drain.drains(watch, limit_pct, riding=loss.riding)
             proof = proof or (loss if proves else None)
             self._count("drain", vehicle, watch.score, proves=proves, rests=drain.rests(vehicle))
-        for group, score in (("powertrain", sag), ("vibration", shaken)):
+        scores: dict[Group, Score | None] = {"powertrain": sag, "vibration": shaken}
+        for group, score in scores.items():
             if score is not None:
                 limit, streak = cohort.anomaly[group].limit(quantile), vehicle.streaks[group]
                 self._count(group, vehicle, score.total / limit if limit > 0 else 0.0, proves=streak >= IN_A_ROW, rests=not streak)

@@ -134,7 +134,8 @@ class VehicleTable:
     def load(self, row: int) -> Vehicle:
         *plain, parked, riding, powertrain, vibration, rule, says, by, motor = self.rows[row].item()
         streaks: dict[Group, int] = {"powertrain": powertrain, "vibration": vibration}
-        return Vehicle(*plain, Watch(*parked), Watch(*riding), streaks, rule, says, by, motor)
+        fields = [*plain, Watch(*parked), Watch(*riding), streaks, rule, says, by, motor]
+        return Vehicle(*fields)
 
     def store(self, row: int, v: Vehicle) -> None:
         self.rows[row] = (
