@@ -10,7 +10,9 @@ from fleetpulse.alerts.event import Event
 from fleetpulse.alerts.policy import AlertPolicy
 from fleetpulse.alerts.rules import RULES
 from fleetpulse.codecs.operations import Operation
-from fleetpulse.config import settings as config
+from fleetpulse.config.alerts import AlertRule
+from fleetpulse.config.alerts import Condition as RuleName
+from fleetpulse.config.settings import Settings
 from fleetpulse.flows.shards import policy_of
 from fleetpulse.state.facts import Condition, Fact
 from tests.alerts.story import CRASH, MISSING, OFFLINE, PARAMETERS, Story, device, kinds, one
@@ -37,9 +39,9 @@ def story() -> Story:
 
 
 def test_settings_name_the_rules_that_there_are() -> None:
-    assert set(get_args(config.AlertRule)) == quiet.KNOWN
-    assert set(get_args(config.Condition)) == {rule.name for rule in RULES.values()}
-    policy = policy_of(config.Settings())
+    assert set(get_args(AlertRule)) == quiet.KNOWN
+    assert set(get_args(RuleName)) == {rule.name for rule in RULES.values()}
+    policy = policy_of(Settings())
     assert policy.inhibitors("low_battery") == {"offline"}
     assert policy.proofs("offline") == ("theft", "tamper")
     assert (policy.reopen_ms("theft"), policy.reopen_ms("geofence"), policy.minimum_ms("theft")) == (3_600_000, 1_800_000, 0)
