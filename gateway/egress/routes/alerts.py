@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from fleetpulse.alerts.event import rfc3339
 from fleetpulse.codecs.operations import Operation
-from fleetpulse.gateway.egress import alert_view, answers
+from fleetpulse.gateway.egress import alert_view, answers, requests
 from fleetpulse.gateway.egress.auth import author
 from fleetpulse.gateway.egress.operations import Detail
 from fleetpulse.gateway.egress.problems import Problem
@@ -67,9 +67,9 @@ async def acknowledge(
     hub: ReadyHub,
     connection: Request,
     alert_id: Annotated[str, Path(max_length=100, description="`alert_id` of the alert.")],
-    request: answers.AcknowledgeRequest | None = None,
+    request: requests.AcknowledgeRequest | None = None,
 ) -> Response:
-    request = request or answers.AcknowledgeRequest.model_validate({})
+    request = request or requests.AcknowledgeRequest.model_validate({})
     by = author(connection, Operation.ALERT_ACKNOWLEDGED.name.lower(), said=request.by)
     alert = hub.alerts.get(alert_id)
     if alert is None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from fleetpulse.codecs.operations import Operation
-from fleetpulse.gateway.egress import answers, operations
+from fleetpulse.gateway.egress import answers, operations, requests
 from fleetpulse.gateway.egress.auth import author, own_key
 from fleetpulse.gateway.egress.operations import Written
 from fleetpulse.gateway.egress.routes.context import PREFIX, DeviceId, ReadyHub, row_of
@@ -46,7 +46,7 @@ async def report(
     hub: ReadyHub,
     connection: Request,
     device_id: DeviceId,
-    request: answers.OperationRequest,
+    request: requests.OperationRequest,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Chosen by the client, one for each operation.")
     ] = None,

@@ -25,10 +25,10 @@ from websockets.typing import Subprotocol
 from fleetpulse.codecs.operations import Operation
 from fleetpulse.config.settings import ConfigError, Settings
 from fleetpulse.gateway.egress import auth
-from fleetpulse.gateway.egress.answers import OperationName
 from fleetpulse.gateway.egress.issuer import issue, make_keys
 from fleetpulse.gateway.egress.limit import CLIENTS_KEPT, Buckets, address_of
 from fleetpulse.gateway.egress.main import check
+from fleetpulse.gateway.egress.requests import OperationName
 from fleetpulse.vehicle_agent.authority import Authority
 from tests.gateway.egress.support import Running, alert, device, encoded, fleet_rows, gateway, problem, publish, state_records, wait_for
 
