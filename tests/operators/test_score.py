@@ -145,8 +145,18 @@ def test_what_people_say_of_a_models_alerts_is_counted_for_the_model(values: lis
     assert len(raised) == 2
     last_ms = max(each["raised_ms"] for each in raised)
     heard = [
-        Word("acknowledged", data["device_id"], last_ms + 5_000, last_ms, f"operation.{n}", last_ms, by="ada", rule=data["rule"], **verdict)
-        for n, (data, verdict) in enumerate(zip(raised, ({}, {"verdict": "false"}), strict=True))
+        Word(
+            "acknowledged",
+            data["device_id"],
+            last_ms + 5_000,
+            last_ms,
+            f"operation.{n}",
+            last_ms,
+            by="ada",
+            rule=data["rule"],
+            verdict=said,
+        )
+        for n, (data, said) in enumerate(zip(raised, ("", "false"), strict=True))
     ]
     minute = (last_ms - START_MS) // 60_000 + 1
     told = words.record(SHARD, last_ms // 1000 + 5, heard).value
