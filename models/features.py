@@ -109,7 +109,7 @@ def extract(windows: NDArray[Any]) -> Features:
         latitude_deg=windows["latitude_deg"].tolist(),
         longitude_deg=windows["longitude_deg"].tolist(),
         riding=riding.tolist(),
-        samples={"vibration": _samples(vibration, scored), "powertrain": _samples(powertrain, scored)},
+        samples={"vibration": _samples(vibration, scored), "powertrain": _samples(powertrain, scored & np.isfinite(charge))},
         electric=_rows(np.ones(len(windows)), charge, charge**2, charge**3, load),
         ride=_ride(w, air),
         air_c=air.tolist(),

@@ -38,6 +38,15 @@ def test_what_was_not_measured_leaves_out_its_group_alone() -> None:
     assert not any(isnan(value) for value in extracted.ride[row])
 
 
+def test_a_charge_that_is_not_known_leaves_the_powertrain_out_since_its_voltage_hangs_on_it() -> None:
+    windows = Invented(vehicles=10, minutes=3, ride_share=1.0).windows()[-10:]
+    row = features.extract(windows).riding.index(True)
+    windows["soc_first_pct"][row] = windows["soc_last_pct"][row] = nan
+    extracted = features.extract(windows)
+    assert extracted.samples["powertrain"][row] is None
+    assert extracted.samples["vibration"][row] is not None
+
+
 def test_a_bearing_shows_on_any_road() -> None:
     """Bands 2-4 are compared with band 1, so a rough road raises none of them."""
     windows = Invented(vehicles=2, minutes=1).windows()
