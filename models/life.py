@@ -20,8 +20,12 @@ LEAST_LOSS_PCT = 0.8
 """What is remembered must have fallen by so much."""
 BETTER_PCT = 2.0
 """A battery is another one when its capacity is so much above what it was when the prediction was raised."""
+JUMP_PCT = 2.0
+"""No capacity changes by so much within an hour: it is another battery, or was measured anew, and its line begins anew."""
 OHM_STEP, OHM_SPREAD, OHM_LEAP = 1e-4, 0.03, 0.4
 """What is kept of a resistance; spread and leap of a day's median as shares of it."""
+OHM_SAMPLES = 3
+"""A day's median of fewer says nothing."""
 LEAST_RISE = 0.2
 """What is remembered of a resistance must have risen by such a share of its least."""
 CYCLES_KNOWN, USE_KNOWN_D, WORN_PCT = 100, 7.0, 5.0
@@ -62,6 +66,8 @@ def take(rec: Any, plan: Plan, board: Board, end: End, *, at_ms: int, now_ms: in
         return told
     if cycles >= 0:
         rec["cycles"] = cycles
+    if abs(capacity_pct - line.newest(rec["capacity"], CAPACITY, capacity_pct)) > JUMP_PCT:
+        line.restart(rec["capacity"])
     closed = line.sample(rec["capacity"], CAPACITY, at_ms, capacity_pct)
     if closed is None:
         return None
@@ -75,12 +81,13 @@ def strain(rec: Any, plan: Plan, board: Board, end: End, *, at_ms: int, now_ms: 
     """A sample of the resistance at 20 degC."""
     signal = of_resistance(float(ohm))
     closed = line.sample(rec["resistance"], signal, at_ms, ohm)
-    if closed is None:
+    if closed is None or closed.samples < OHM_SAMPLES:
         return None
     line.learn(rec["resistance"], of_resistance(closed.value), closed)
     if not rec["least_ohm"] <= closed.value:
         rec["least_ohm"] = closed.value
-    if closed.value >= end.resistance * float(rec["least_ohm"]):
+    sure = rec["resistance"]["count"] >= line.KNOWN and not rec["resistance"]["doubt"]
+    if sure and closed.value >= end.resistance * float(rec["least_ohm"]):
         forecast.reach(rec["battery_life"], plan.rule, now_ms, board, beyond=True)
     if not rec["capacity"]["count"]:
         return None

@@ -33,7 +33,7 @@ LINE: np.dtype[np.void] = np.dtype(
         ("doubted_bin", "<u2"),
         ("doubted", "<u2"),
         ("count", "u1"),
-        ("sampled", "u1"),  # samples of the open bin, at most 255
+        ("sampled", "u1"),  # samples of the open bin, up to 248, then 241 to 248
         ("doubt", "i1"),  # on which side the last median lay off; 0: it was learned
     ],
     align=True,
@@ -70,10 +70,11 @@ class Change(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A bin that is over: its number and its median."""
+    """A bin that is over: its number, its median, and of how many samples, at most SAMPLES."""
 
     number: int
     value: float
+    samples: int = SAMPLES
 
 
 def sample(line: Any, signal: Signal, time_ms: int, value: float) -> Closed | None:
@@ -81,11 +82,11 @@ def sample(line: Any, signal: Signal, time_ms: int, value: float) -> Closed | No
     number, closed = time_ms // signal.bin_ms & _TURN, None
     if line["sampled"] and number != line["open"]:
         taken = line["samples"][: min(int(line["sampled"]), SAMPLES)]
-        closed = Closed(int(line["open"]), float(np.median(taken)) * signal.step)
+        closed = Closed(int(line["open"]), float(np.median(taken)) * signal.step, len(taken))
         line["sampled"] = 0
     line["open"] = number
     line["samples"][int(line["sampled"]) % SAMPLES] = min(_TURN, max(0, round(value / signal.step)))
-    line["sampled"] = min(255, int(line["sampled"]) + 1)
+    line["sampled"] = int(line["sampled"]) + 1 if line["sampled"] < 248 else 241  # the same place in the ring
     return closed
 
 
@@ -137,6 +138,12 @@ def span_d(line: Any, signal: Signal) -> float:
 def last(line: Any, signal: Signal) -> float:
     """The newest median that was learned."""
     return float(line["values"][int(line["count"]) - 1]) * signal.step
+
+
+def newest(line: Any, signal: Signal, other: float) -> float:
+    """The newest sample of the open bin; `other` when there is none."""
+    sampled = int(line["sampled"])
+    return float(line["samples"][(sampled - 1) % SAMPLES]) * signal.step if sampled else other
 
 
 def _begin(line: Any, medians: list[tuple[int, int]]) -> Change:

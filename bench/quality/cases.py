@@ -193,6 +193,7 @@ CASES: tuple[Case, ...] = (
         ((74, 84), (0.25, 0.8)),
         ((74, 82), (0.3, 1.0)),
         _is(12 * DAY_S),
+        after_s=DAY_S,  # it stops ageing, and is as worn as it was
         run="weeks",
         who=_FOUR,
     ),

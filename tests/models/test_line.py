@@ -26,8 +26,8 @@ def test_a_bin_ends_with_the_first_sample_of_another_and_gives_its_median() -> N
     record = fresh()
     for k, value in enumerate((300.0, 302.0, 310.0)):
         assert line.sample(record, SIGNAL, k * 3_600_000, value) is None
-    assert line.sample(record, SIGNAL, 7 * 3_600_000, 290.0) == Closed(0, 302.0)
-    assert line.sample(record, SIGNAL, 30 * 3_600_000, 280.0) == Closed(1, 290.0)
+    assert line.sample(record, SIGNAL, 7 * 3_600_000, 290.0) == Closed(0, 302.0, 3)
+    assert line.sample(record, SIGNAL, 30 * 3_600_000, 280.0) == Closed(1, 290.0, 1)
 
 
 def test_a_line_is_bounded_and_keeps_the_newest() -> None:
