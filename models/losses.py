@@ -11,6 +11,8 @@ from fleetpulse.models.vehicles import Vehicle
 
 LONGEST_RIDE_MS = 30 * 60_000
 """A longer one is judged in parts."""
+RIDE_WARM_UP = 0.25
+"""Of the warm-up: how well rides are expected is learned from rides after it, so that less is enough to begin with."""
 RIDE_GAP_MS = 10 * 60_000
 """What comes after a longer gap is another ride."""
 
@@ -42,7 +44,7 @@ class LossJudge:
         """A part of a ride: added up, then learned."""
         model = cohort.ride
         expected = model.expected(inputs)
-        if model.count >= self._parameters.warm_up_windows:
+        if model.count >= RIDE_WARM_UP * self._parameters.warm_up_windows:
             if not vehicle.ride_ms:
                 vehicle.ride_ms, vehicle.ride_judged_ms = span.begin_ms, 0
                 vehicle.ride_lost_pct = vehicle.ride_expected_pct = 0.0
