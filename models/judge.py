@@ -86,7 +86,9 @@ class Judge:
             return None
         try:
             return model()
-        except Exception as error:  # whatever a model does, the flow goes on with the rule
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever a model does, a panic of River's Rust too, the flow goes on with the rule
             self._board.failed(name, key, error)
             cohort.renew(name)
             return None

@@ -42,7 +42,7 @@ class PartBoard:
         """What a model says of a window that it scored, and what else says."""
         self.add(model, "agreement." + OUTCOMES[0 if says and other else 1 if not (says or other) else 2 if says else 3])
 
-    def failed(self, model: str, cohort: tuple[int, int], error: Exception) -> None:
+    def failed(self, model: str, cohort: tuple[int, int], error: BaseException) -> None:
         self.add(model, "failures")
         self.failures.append((model, *cohort, f"{type(error).__name__}: {error}"))
 

@@ -24,8 +24,10 @@ class TailThreshold:
 
     def limit(self, quantile: float) -> float:
         """Infinity until KNOWN scores are learned."""
+        if self.count < KNOWN:  # River's quantile panics before its first sample
+            return inf
         low, high = self._low.get(), self._high.get()
-        if self.count < KNOWN or low is None or high is None:
+        if low is None or high is None:
             return inf
         return low + (high - low) * log((1 - quantile) / (1 - LOW)) / log((1 - HIGH) / (1 - LOW))
 

@@ -31,3 +31,7 @@ def test_one_per_cent_of_faulty_windows_hardly_moves_it() -> None:
     plain = limit(scores.tolist())
     scores[rng.random(5_000) < 0.01] = 50.0
     assert limit(scores.tolist()) < 1.5 * plain
+
+
+def test_before_the_first_score_there_is_no_limit() -> None:
+    assert TailThreshold().limit(0.9995) == inf
