@@ -16,9 +16,9 @@ def cell_of(common: dict[str, Any], resolution: int) -> int:
     return cell
 
 
-def around(cells: Iterable[int]) -> set[int]:
-    """The cells and their neighbours."""
-    return {near for cell in cells for near in h3.grid_disk(cell, 1)}
+def around(cells: Iterable[int], rings: int = 1) -> set[int]:
+    """The cells and so many rings of neighbours."""
+    return {near for cell in cells for near in h3.grid_disk(cell, rings)}
 
 
 def fullest(cells: Sequence[int]) -> int:

@@ -19,6 +19,8 @@ from fleetpulse.alerts.notes import Note
 
 SLICE_MS = 10_000
 OFFLINE, AREA_OUTAGE = "offline", "area_outage"
+_REACH = 2
+"""Cells: who fell silent with an outage and is no further away from it is part of it."""
 VERSION = "1"
 NAMED = 50
 """Most vehicles and zones that an area's alert names."""
@@ -266,7 +268,7 @@ class Silences:
         if not self.outages:
             return
         together_ms = self.parameters.together_s * 1000
-        around = {alert_id: areas.around(outage.cells) for alert_id, outage in sorted(self.outages.items())}
+        around = {alert_id: areas.around(outage.cells, _REACH) for alert_id, outage in sorted(self.outages.items())}
         for cell, since_ms, device in self._alone():
             for alert_id, cells in around.items():
                 outage = self.outages[alert_id]

@@ -5,6 +5,7 @@ shard is. What is written depends on the log alone. An outage of ours has no sli
 """
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ class SilenceDesk:
     """A partition's cities: slices that wait until every shard has told them or later ones.
 
     ends     of slices that some shard told and that are not decided
+    queue    the same as a heap, since a shard may be days ahead of the others
     waiting  (slice's end, shard) -> its notes, if there are any
     reached  shard -> end of its newest slice
     """
@@ -102,19 +104,22 @@ class SilenceDesk:
     waiting: dict[tuple[int, int], tuple[Note, ...]] = field(default_factory=dict)
     reached: dict[int, int] = field(default_factory=dict)
     decided_ms: int = 0
+    queue: list[int] = field(default_factory=list, compare=False)
 
     def take(self, told: Slice) -> list[Event]:
         """The events of the slices that can be decided now. A slice that comes twice counts once."""
         if told.end_ms <= self.decided_ms:
             return []
-        self.ends.add(told.end_ms)
+        if told.end_ms not in self.ends:
+            self.ends.add(told.end_ms)
+            heappush(self.queue, told.end_ms)
         if told.notes:
             self.waiting[told.end_ms, told.shard] = told.notes
         self.reached[told.shard] = max(self.reached.get(told.shard, 0), told.end_ms)
         bound = min(self.reached.get(shard, 0) for shard in range(told.shards))
         events: list[Event] = []
-        for end_ms in sorted(end for end in self.ends if end <= bound):
-            events += self._decide(end_ms, told.shards)
+        while self.queue and self.queue[0] <= bound:
+            events += self._decide(heappop(self.queue), told.shards)
         return events
 
     def _decide(self, end_ms: int, shards: int) -> list[Event]:
@@ -143,7 +148,7 @@ class SilenceDesk:
         for code, values in state["cities"]:
             self.cities[code] = Silences(self.names[code], self.parameters)
             self.cities[code].restore(values)
-        self.ends = set(state["ends"])
+        self.ends, self.queue = set(state["ends"]), sorted(state["ends"])
         self.waiting = {(end_ms, shard): tuple(Note(**values) for values in notes) for end_ms, shard, notes in state["waiting"]}
         self.reached = dict(state["reached"])
         self.decided_ms = state["decided_ms"]

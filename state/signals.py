@@ -171,7 +171,7 @@ def of_body(v: Any, f: Any, rules: Any, model: Any, tyre_kpa: float) -> tuple[in
         known |= THEFT
         good |= THEFT
     else:
-        placed = v.flag_bits & _ANCHORED and trusted(f, rules)
+        placed = v.flag_bits & _ANCHORED and v.place_jumps == 0 and trusted(f, rules)
         if f.speed_mps > rules.theft_speed_mps or (placed and _strayed(v, f, rules)):
             known |= THEFT
             bad |= THEFT

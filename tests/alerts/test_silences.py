@@ -120,6 +120,17 @@ def test_who_has_company_waits_for_more() -> None:
     assert sorted(e.subject for e in city.go(2)) == [name(1), name(2)]
 
 
+def test_who_falls_silent_with_an_outage_two_cells_away_is_part_of_it() -> None:
+    city = City()
+    for number in range(1, 6):
+        city.note("offline", number)
+    assert kinds(city.go(4)) == [("raised", "area_outage")]
+    city.note("offline", 6, cell=sorted(h3.grid_ring(HOME, 2))[0], silent_s=800)
+    city.note("offline", 7, cell=sorted(h3.grid_ring(HOME, 5))[0], silent_s=800)
+    (alone,) = city.go(40)
+    assert (alone.rule, alone.subject) == ("offline", name(7))
+
+
 def test_missing_makes_the_alert_critical_whether_it_is_raised_yet_or_not() -> None:
     city = City()
     city.note("offline", 1)

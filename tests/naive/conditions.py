@@ -59,10 +59,12 @@ def said(
     picked_up: bool,
     anchor: tuple[int, int, float] | None,
     senses_badly: bool,
+    leapt: bool,
     fastest_mps: float | None,
     parameters: Parameters,
 ) -> Said:
-    """What the frame says of every condition that frames decide. fastest_mps: within its minute, its own speed included."""
+    """What the frame says of every condition that frames decide. fastest_mps: within its minute, its own speed included;
+    leapt: its position did, not long ago."""
     rules, status = parameters.rules, frame["status"]
     charging = bool(status & Status.CHARGING)
     soc, temperature, voltage, current = (frame[f"battery_{name}"] for name in ("soc_pct", "temperature_c", "voltage_v", "current_a"))
@@ -102,7 +104,7 @@ def said(
         bad=lowest is not None and lowest < model.tyre_limit_kpa,
         good=lowest is not None and lowest >= model.tyre_limit_kpa + rules.tyre_clear_kpa,
     )
-    result[Condition.THEFT] = theft(frame, picked_up, anchor, parameters)
+    result[Condition.THEFT] = theft(frame, picked_up, None if leapt else anchor, parameters)
     result.update(places(frame, model, city, parameters))
     return result
 

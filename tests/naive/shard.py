@@ -330,6 +330,7 @@ class NaiveShard:
             picked_up=v.picked_up,
             anchor=v.anchor,
             senses_badly=v.health.sensors != 0,
+            leapt=v.health.place_jumps > 0,
             fastest_mps=v.fastest_mps(),
             parameters=self.parameters,
         )

@@ -207,6 +207,17 @@ def test_a_thief_who_stops_at_a_crossing_is_one_alarm() -> None:
     assert thefts(story) == [raised(THEFT), cleared(THEFT)]
 
 
+def test_a_position_that_leapt_not_long_ago_proves_no_theft() -> None:
+    """Out of reach once (passed over), then within reach: such a sense is not to be trusted for `jump_forget_s`; 1200 s later it is."""
+    story = Story().frame(0, **locked()).frame(5, **locked(**north(9000)))
+    for second in range(10, 1190, 60):
+        story.frame(second, **locked(**north(800 if second > 60 else 0)))
+    assert thefts(story) == []
+    for second in range(1190, 1400, 60):
+        story.frame(second, **locked(**north(800)))
+    assert thefts(story) == [raised(THEFT)]
+
+
 def thefts(story: Story) -> list[str]:
     return [name for name, _ in names(story.result(CALM)) if "theft" in name]
 
