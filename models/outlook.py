@@ -1,11 +1,9 @@
 """What the forecasts of a shard keep about each vehicle: one record, found by device id, forgotten when long unseen. No learning here."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetpulse.models.line import LINE
+from fleetpulse.models.rows import DeviceRows
 
 FORECAST: np.dtype[np.void] = np.dtype(
     [
@@ -53,29 +51,18 @@ OUTLOOK: np.dtype[np.void] = np.dtype(
 """A vehicle in memory and in a snapshot, 560 bytes."""
 
 
-class OutlookTable:
-    """The vehicles of a shard. `rows[:count]` are OUTLOOK records in no order that means anything."""
+class OutlookTable(DeviceRows):
+    """The vehicles of a shard, OUTLOOK."""
 
     def __init__(self) -> None:
-        self.rows: NDArray[Any] = np.zeros(64, dtype=OUTLOOK)
-        self.count = 0
-        self._row: dict[tuple[int, int], int] = {}
-
-    def find(self, device: tuple[int, int]) -> int | None:
-        """Row of a device, if it has one. O(1)."""
-        return self._row.get(device)
+        super().__init__(OUTLOOK)
 
     def add(self, device: tuple[int, int], seen_ms: int) -> int:
         """A row for a new device, first seen at `seen_ms`; when it moved before is not known."""
-        row = self._row[device] = self.count
-        if row == len(self.rows):
-            self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+        row = self._append(device)
         rec = self.rows[row]
-        self.rows[row] = 0
-        rec["device_hi"], rec["device_lo"] = device
         rec["moved_ms"], rec["cycles"] = seen_ms, -1
         rec["coldest_c"] = rec["colder_c"] = rec["least_ohm"] = np.nan
-        self.count += 1
         return row
 
     def open(self, rule: str) -> int:
@@ -86,19 +73,4 @@ class OutlookTable:
         """Drop the vehicles whose last window ended before `before_ms` and about which nothing is predicted; how many."""
         rows = self.rows[: self.count]
         kept = rows[(rows["end_ms"] >= before_ms) | (rows["tyre_forecast"]["raised_ms"] > 0) | (rows["battery_life"]["raised_ms"] > 0)]
-        dropped = self.count - len(kept)
-        if dropped:
-            self._take(kept)
-        return dropped
-
-    def snapshot(self) -> bytes:
-        return self.rows[: self.count].tobytes()
-
-    def restore(self, stored: bytes) -> None:
-        self._take(np.frombuffer(stored, dtype=OUTLOOK))
-
-    def _take(self, rows: NDArray[Any]) -> None:
-        self.count = len(rows)
-        self.rows = np.zeros(max(64, 2 * len(rows)), dtype=OUTLOOK)
-        self.rows[: len(rows)] = rows
-        self._row = {device: i for i, device in enumerate(zip(rows["device_hi"].tolist(), rows["device_lo"].tolist(), strict=True))}
+        return self._keep(kept)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetpulse.models.features import Group
+from fleetpulse.models.rows import DeviceRows
 
 WATCH: np.dtype[np.void] = np.dtype(
     [
@@ -110,25 +109,18 @@ def _plain(w: Watch) -> tuple[float, ...]:
     )
 
 
-class VehicleTable:
-    """The vehicles of a shard. `rows[:count]` are VEHICLE records in no order that means anything."""
+class VehicleTable(DeviceRows):
+    """The vehicles of a shard, VEHICLE."""
 
     def __init__(self) -> None:
-        self.rows: NDArray[Any] = np.zeros(64, dtype=VEHICLE)
-        self.count = 0
-        self._row: dict[tuple[int, int], int] = {}
+        super().__init__(VEHICLE)
 
     def row(self, device: tuple[int, int]) -> int:
         """Row of a device, made when it is new. O(1)."""
-        row = self._row.get(device)
+        row = self.find(device)
         if row is None:
-            row = self._row[device] = self.count
-            if row == len(self.rows):
-                self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
-            self.rows[row] = 0
-            self.rows[row]["device_hi"], self.rows[row]["device_lo"] = device
+            row = self._append(device)
             self.rows[row]["soc_pct"] = nan
-            self.count += 1
         return row
 
     def load(self, row: int) -> Vehicle:
@@ -150,19 +142,4 @@ class VehicleTable:
         """Drop the vehicles whose last window ended before `before_ms` and about which nothing is open; how many."""
         rows = self.rows[: self.count]
         kept = rows[(rows["end_ms"] >= before_ms) | (rows["battery_raised_ms"] > 0) | (rows["motor_raised_ms"] > 0)]
-        dropped = self.count - len(kept)
-        if dropped:
-            self._take(kept)
-        return dropped
-
-    def snapshot(self) -> bytes:
-        return self.rows[: self.count].tobytes()
-
-    def restore(self, stored: bytes) -> None:
-        self._take(np.frombuffer(stored, dtype=VEHICLE))
-
-    def _take(self, rows: NDArray[Any]) -> None:
-        self.count = len(rows)
-        self.rows = np.zeros(max(64, 2 * len(rows)), dtype=VEHICLE)
-        self.rows[: len(rows)] = rows
-        self._row = {device: i for i, device in enumerate(zip(rows["device_hi"].tolist(), rows["device_lo"].tolist(), strict=True))}
+        return self._keep(kept)
